@@ -1,7 +1,5 @@
 """`python -m konomi`: the same as the command `konomi`."""
 
-import sys
+from konomi.cli import entry
 
-from konomi.cli import main
-
-sys.exit(main())
+entry()

@@ -5,7 +5,6 @@ A `Fault` is one mistake; `Faults` carries all of them at once, so that nobody f
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -48,6 +47,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     >>> nearest("lerning_rate", ["learning_rate", "max_steps"])
     'learning_rate'
     """
+    import difflib
+
     known = list(known)
     folded = {candidate.lower(): candidate for candidate in reversed(known)}
     found = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)

@@ -1,6 +1,6 @@
 import pytest
 
-from konomi.dedup._texts import Keep
+from konomi.dedup._options import Keep
 from konomi.dedup.exact import Equal, Exact
 from konomi.faults import KonomiError
 from konomi.testing.dedup import DedupSuite, write_corpus

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from konomi.dedup._minhash_kernel import coefficients
-from konomi.dedup._texts import Keep
+from konomi.dedup._options import Keep
 from konomi.dedup.minhash import MinHash, Verify
 from konomi.testing.dedup import DedupSuite, write_corpus
 from konomi.units import Unit

@@ -252,3 +252,16 @@ def test_a_fault_upstream_is_told_once_and_begets_no_other(kitchen: Path) -> Non
     with pytest.raises(Faults) as caught:
         konomi.plan("meal", ["lunch.flavour.grams=-1"])
     assert len(caught.value.faults) == 1
+
+
+@pytest.mark.parametrize("override", ["flavour=3", "flavour=null", "dish.flavour=true", "flavour=[salt,pepper]"])
+def test_a_choice_is_one_name(kitchen: Path, override: str) -> None:
+    said = faults("one", override)
+    assert override in said
+    assert "Traceback" not in said
+
+
+def test_a_value_that_cannot_be_resolved_is_the_only_fault(kitchen: Path) -> None:
+    with pytest.raises(Faults) as caught:
+        konomi.plan("one", ["flavour.grams=${nowhere}"])
+    assert [fault.where for fault in caught.value.faults] == ["dish.flavour.grams"]

@@ -16,10 +16,7 @@ import pytest
 import zstandard
 
 from konomi.faults import Faults, KonomiError
-from konomi.source._columns import Gives
-from konomi.source._paths import FileType
-from konomi.source._records import TextUnit
-from konomi.source._tables import OnError
+from konomi.source._options import FileType, Gives, OnError, TextUnit
 from konomi.source.files import Files
 from konomi.testing.source import SourceSuite, rows_of
 

@@ -15,8 +15,8 @@ from huggingface_hub import constants
 
 from konomi.faults import KonomiError
 from konomi.source import _hub
-from konomi.source._columns import Gives, message_type
-from konomi.source._tables import OnError
+from konomi.source._columns import message_type
+from konomi.source._options import Gives, OnError
 from konomi.source.hub import Hub
 from konomi.testing.source import SourceSuite, rows_of
 

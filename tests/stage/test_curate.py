@@ -21,7 +21,7 @@ from konomi.filter.normalize import Normalize
 from konomi.filter.repetition import Repetition
 from konomi.job import Job, Stop
 from konomi.stage._curation import held_out
-from konomi.stage._documents import OnError
+from konomi.stage._options import OnError
 from konomi.stage._sieve import Lowest, Scores
 from konomi.stage._tables import ShardWriter, split_name, tables
 from konomi.stage.curate import Curate

@@ -17,7 +17,7 @@ from konomi.generator.templates import Makes, Templates
 from konomi.job import Job, Stop
 from konomi.report import Samples, Table
 from konomi.source import Rows
-from konomi.source._tables import OnError
+from konomi.source._options import OnError
 from konomi.source.files import Files
 from konomi.stage.generate import Generate
 
@@ -252,7 +252,7 @@ def test_unreadable_seeds_stop_the_stage_or_are_counted(tmp_path: Path) -> None:
     good = "".join(json.dumps(row) + "\n" for row in words(150))
     (tmp_path / "a.jsonl").write_text(good + "{broken\n", encoding="utf-8")
     options: dict[str, Any] = {"path": str(tmp_path / "a.jsonl")}
-    from konomi.source._columns import Gives
+    from konomi.source._options import Gives
 
     stage = Generate(source=Files(**options, gives=Gives.rows), generator=WORDS)
     with pytest.raises(KonomiError, match="line 151"):

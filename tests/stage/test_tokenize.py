@@ -11,8 +11,9 @@ import pytest
 
 from konomi.faults import KonomiError
 from konomi.job import Job
-from konomi.stage._packing import Piece, TooLong, best_fit_decreasing, cut, pack
-from konomi.stage.tokenize import OnError, Packing, Tokenize
+from konomi.stage._options import OnError, Packing, TooLong
+from konomi.stage._packing import Piece, best_fit_decreasing, cut, pack
+from konomi.stage.tokenize import Tokenize
 from konomi.store import Artifact
 from konomi.testing.training import TEXTS, TinyModel, make_artifact, make_job
 

@@ -47,7 +47,7 @@ def seen_prompts(monkeypatch, tokenizer, **options):
         asked.extend(tokenizer.decode(request.prompt) for request in requests)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("konomi.task.generation.answers", record)
+    monkeypatch.setattr("konomi.task._decode.answers", record)
     with pytest.raises(KeyboardInterrupt):
         Generation(**options).evaluate(Subject("m", tiny_model(), tokenizer))
     return asked

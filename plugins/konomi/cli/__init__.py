@@ -79,6 +79,7 @@ def entry() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    gc.freeze()  # the interpreter's last collection would walk all that the system frees at once
     sys.exit(code)
 
 

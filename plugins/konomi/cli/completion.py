@@ -59,7 +59,7 @@ def _hydra(argv: Sequence[str], recipe: str) -> None:
     import hydra
 
     from konomi.recipe import nodes
-    from konomi.recipe.composition import VERSION_BASE, register_resolvers
+    from konomi.recipe.by_hydra import VERSION_BASE, register_resolvers
 
     search_path.install()
     nodes.store_all()

@@ -10,7 +10,8 @@ from konomi.cli import parser
 from konomi.cli.command_line import read
 from konomi.cli.run import check_all, say_project
 from konomi.faults import Fault, Faults
-from konomi.recipe.composition import Composed, composing
+from konomi.recipe.by_hydra import composing
+from konomi.recipe.composition import Composed
 from konomi.recipe.planning import Plan, Step
 from konomi.recipe.sweep import points
 

@@ -25,7 +25,8 @@ from konomi.cli import parser
 from konomi.cli.command_line import CommandLine, read
 from konomi.faults import Faults, KonomiError, Stopped
 from konomi.recipe import nodes
-from konomi.recipe.composition import VERSION_BASE, Composed, composing, register_resolvers
+from konomi.recipe.by_hydra import VERSION_BASE, composing, register_resolvers
+from konomi.recipe.composition import Composed
 from konomi.recipe.hardening import target_faults
 from konomi.recipe.planning import Plan, plan_config
 from konomi.recipe.sweep import MAX_PLANNED, constant_keys, points

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
 from konomi.dedup import Corpus
+from konomi.dedup._options import Keep
 from konomi.faults import KonomiError, did_you_mean
 
 if TYPE_CHECKING:
@@ -21,13 +21,6 @@ R = TypeVar("R")
 
 BATCH_BYTES = 4 << 20
 """Text that one core takes at a time, about; a larger document is a batch of its own."""
-
-
-class Keep(Enum):
-    """Which of several duplicates is kept, by the value of a column."""
-
-    largest = "largest"
-    smallest = "smallest"
 
 
 def count(corpus: Corpus) -> int:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from konomi.dedup import Corpus, Duplicates, _texts
-from konomi.dedup._texts import Keep
+from konomi.dedup import Corpus, Duplicates
+from konomi.dedup._options import Keep
 from konomi.faults import Fault
 from konomi.fields import NOT_IN_KEY
 from konomi.registry import register
@@ -66,6 +66,8 @@ class Exact:
 
     def find(self, corpus: Corpus) -> Duplicates:
         import numpy as np
+
+        from konomi.dedup import _texts
 
         parts = list(_texts.on_cores(lambda part: self._hashes(part[1]), _texts.read(corpus), self.threads))
         hashes = np.concatenate([np.empty((0, 2), np.uint64), *parts])

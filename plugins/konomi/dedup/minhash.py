@@ -8,8 +8,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from konomi.dedup import Corpus, Duplicates, _texts
-from konomi.dedup._texts import Keep
+from konomi.dedup import Corpus, Duplicates
+from konomi.dedup._options import Keep
 from konomi.faults import Fault
 from konomi.fields import NOT_IN_KEY
 from konomi.registry import register
@@ -122,6 +122,8 @@ class MinHash:
 
         import numpy as np
 
+        from konomi.dedup import _texts
+
         documents = _texts.count(corpus)
         if documents == 0:
             return Duplicates(np.empty(0, np.int64), np.empty(0, np.bool_), np.empty(0, np.float32))
@@ -155,6 +157,7 @@ class MinHash:
     def _sign(self, corpus: Corpus, documents: int, folder: Path) -> _Signed:
         import numpy as np
 
+        from konomi.dedup import _texts
         from konomi.dedup._minhash_kernel import band_keys
         from konomi.units import text_buffers, whole_hashes
 
@@ -179,6 +182,7 @@ class MinHash:
         """Return the kept document of each document, and its similarity to it."""
         import numpy as np
 
+        from konomi.dedup import _texts
         from konomi.dedup._minhash_kernel import buckets, star
 
         shape = signed.keys.shape
@@ -221,6 +225,8 @@ class MinHash:
     ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
         """Return the sorted shingles of the chosen documents on disk, and where those of each document end."""
         import numpy as np
+
+        from konomi.dedup import _texts
 
         def sets(part: tuple[int, pa.Array]) -> list[NDArray[np.uint64]]:
             shingles, ends = self._units(part[1]).ngrams(self.shingle_size)

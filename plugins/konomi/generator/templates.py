@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from konomi.faults import Fault, KonomiError, did_you_mean
 from konomi.generator import ITEM, Made
-from konomi.generator._template import Template
 from konomi.registry import register
+
+if TYPE_CHECKING:
+    from konomi.generator._template import Template
 
 
 class Makes(StrEnum):
@@ -86,6 +87,8 @@ class Templates:
     @property
     def needs(self) -> Sequence[str]:
         """Columns that a seed must have; those of templates that are wrong are left out."""
+        from konomi.generator._template import Template
+
         found = list(self.where)
         for _, text in self._texts():
             try:
@@ -170,6 +173,8 @@ class Templates:
             yield "system", self.system
 
     def _wrong_templates(self) -> Iterator[Fault]:
+        from konomi.generator._template import Template
+
         if not self.prompts:
             yield Fault("prompts", "there is not one template", "type generator=docstrings, or prompts=['{column} …']")
         if not self.answers:
@@ -216,6 +221,8 @@ class _Draw:
     item: str
 
     def number(self, what: str) -> int:
+        import hashlib
+
         return int.from_bytes(hashlib.sha256(f"{self.seed}\0{what}\0{self.item}".encode()).digest()[:8], "big")
 
     def order(self, what: str, count: int) -> list[int]:
@@ -234,7 +241,11 @@ class _Unfit(Exception):
     """A seed gives no row; the message is the reason that it is counted under."""
 
 
-_parse = functools.lru_cache(maxsize=1024)(Template.parse)
+@functools.lru_cache(maxsize=1024)
+def _parse(text: str) -> Template:
+    from konomi.generator._template import Template
+
+    return Template.parse(text)
 
 
 def _render(text: str, row: Mapping[str, Any]) -> str:

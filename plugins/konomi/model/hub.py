@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from konomi.faults import Fault, KonomiError
 from konomi.fields import NOT_IN_KEY
-from konomi.model._location import CONFIG, TOKENIZERS, Location, locate
 from konomi.registry import register
 from konomi.store.artifact import Artifact
-from konomi.store.content import folder_hash
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from konomi.model._location import Location
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,8 @@ class Hub:
 
     def check(self) -> Iterable[Fault]:
         """Yield what keeps the model from being loaded; an earlier stage's model may not exist yet."""
+        from konomi.model._location import locate
+
         if isinstance(self.name_or_path, Artifact):
             if self.revision:
                 yield Fault("revision", f"{self.revision} is given, and the model is that of a stage, which has none")
@@ -77,6 +79,8 @@ class Hub:
         yield from self._missing(location)
 
     def _missing(self, location: Location) -> Iterable[Fault]:
+        from konomi.model._location import CONFIG, TOKENIZERS
+
         name, files = self.name_or_path, location.files
         if CONFIG not in files:
             hint = "an adapter is not a model: merge it into its base first" if "adapter_config.json" in files else ""
@@ -89,6 +93,9 @@ class Hub:
                 yield Fault("name_or_path", f"{name} has no tokenizer ({', '.join(TOKENIZERS)})")
 
     def depends(self) -> Mapping[str, Any]:
+        from konomi.model._location import locate
+        from konomi.store.content import folder_hash
+
         if isinstance(self.name_or_path, Artifact):
             return {}
         location = locate(self.name_or_path, self.revision)
@@ -148,6 +155,8 @@ class Hub:
 
     def parameters(self) -> int | None:
         """Return the number of weights; None where the files are not there yet."""
+        from konomi.model._location import Location, locate
+
         if isinstance(self.name_or_path, Artifact):
             return Location(folder=Path(self.name_or_path.path)).parameters()
         try:
@@ -157,6 +166,8 @@ class Hub:
 
     def _source(self) -> tuple[str, str | None]:
         """Return what to hand to `from_pretrained`: a folder, or a repository and the commit that was planned."""
+        from konomi.model._location import locate
+
         if isinstance(self.name_or_path, Artifact):
             return str(self.name_or_path.path), None
         location = locate(self.name_or_path, self.revision)

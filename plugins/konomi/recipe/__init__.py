@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 def compose(recipe: str, overrides: Sequence[str] = ()) -> DictConfig:
     """Return a recipe's configuration with overrides, short forms included; raises `Faults`."""
-    from konomi.recipe.composition import Composed, composing
+    from konomi.recipe.by_hydra import composing
+    from konomi.recipe.composition import Composed
 
     with composing():
         composed = Composed(recipe, overrides)

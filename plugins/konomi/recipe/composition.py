@@ -6,32 +6,22 @@ of plugins first, and each that fails is explained.
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import hydra
 import yaml
-from hydra import compose as hydra_compose
-from hydra import initialize
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from konomi import registry, search_path
 from konomi.faults import Fault, Faults, did_you_mean, nearest
-from konomi.recipe import nodes
+from konomi.recipe import by_hydra, nodes
+from konomi.recipe.by_hydra import REFUSED, is_value
 from konomi.recipe.hardening import hydra_faults, said_by_recipe, target_faults
 from konomi.recipe.short_forms import expand, overridden
 
-HYDRA_1_3 = hydra.__version__.startswith("1.3.")
-VERSION_BASE: dict[str, str] = {"version_base": "1.3"} if HYDRA_1_3 else {}
-"""Hydra 1.3 warns where no version is named, and 1.4 where one is."""
 EXTRAS = {
     "hydra/launcher/joblib": "joblib",
     "hydra/launcher/submitit_local": "submitit",
@@ -39,89 +29,53 @@ EXTRAS = {
     "hydra/launcher/ray": "ray",
 }
 """Hydra's own plugins that come with an extra of konomi."""
-GLOBAL_OPTIONS = ("store", "until", "refresh", "deadline", "focus", "goal", "name")
-"""Keys of a recipe that are konomi's own; every other mapping with a plugin is a stage."""
-
-
-def register_resolvers() -> None:
-    """Register `${artifact:STAGE}`, which names what a stage leaves, and the namer of sweep folders."""
-    from konomi.recipe.folders import folder_name
-
-    # OmegaConf 2.4 renames the function; in 2.3 the new name stands for an older one.
-    register: Any = OmegaConf.register_new_resolver if HYDRA_1_3 else OmegaConf.register_resolver
-    register("artifact", lambda name: f"artifact:{name}", replace=True)
-    register("konomi.folder", folder_name, replace=True)
-
-
-@contextlib.contextmanager
-def composing() -> Iterator[None]:
-    """Make Hydra ready to compose recipes, and leave its state as it was found."""
-    search_path.install()
-    nodes.store_all()
-    register_resolvers()
-    held = GlobalHydra.instance().hydra
-    GlobalHydra.instance().hydra = None
-    try:
-        with initialize(config_path=None, **VERSION_BASE):
-            yield
-    finally:
-        GlobalHydra.instance().hydra = held
 
 
 class Composed:
     """A composed recipe: its configuration, the overrides as Hydra gets them, and the faults found on the way."""
 
     def __init__(self, recipe: str, overrides: Sequence[str] = ()) -> None:
-        """Compose inside `composing()`."""
+        """Compose inside `by_hydra.composing()`."""
         self.recipe = recipe
         self.given = list(overrides)
         self.faults: list[Fault] = []
-        self._composed: dict[tuple[str, ...], DictConfig] = {}
         known = search_path.recipes()
         if recipe not in known:
             raise Faults([Fault(f"recipe {recipe}", "there is no such recipe", did_you_mean(recipe, known))])
-        plain = self._hydra([])
-        self.faults += said_by_recipe(plain)
-        self.typed, unclear = self._expand(plain)
-        self.overrides = list(self.typed)
-        self.faults += unclear
         try:
-            full = self._hydra(self.overrides)
-        except (HydraException, OmegaConfBaseException) as error:
-            full = self._one_at_a_time(plain, error)
+            plain = by_hydra.composed(recipe, [])
+        except REFUSED as error:
+            raise Faults([Fault(f"recipe {recipe}", _explain_recipe(error))]) from error
+        self.faults += said_by_recipe(plain)
+        typed, unclear = self._expand(plain)
+        self.faults += unclear
+        cfg = by_hydra.copied(self._choose(typed, plain))
+        self._give(typed, cfg)
         self.faults += [
-            *target_faults(full),
-            *hydra_faults(full, recipe, self.overrides),
+            *target_faults(cfg),
+            *hydra_faults(cfg, recipe, self.overrides),
             *_given_twice(known[recipe][0], self.overrides),
         ]
-        self.hydra: DictConfig = full.hydra
-        with open_dict(full):
-            del full["hydra"]
-        self.cfg: DictConfig = full
+        self.sweeper = str(cfg.hydra.runtime.choices.get("hydra/sweeper", "basic"))
+        with open_dict(cfg):
+            del cfg["hydra"]
+        self.cfg: DictConfig = cfg
 
-    def _hydra(self, overrides: Sequence[str]) -> DictConfig:
-        if (found := self._composed.get(tuple(overrides))) is not None:
-            return found
-        try:
-            composed: DictConfig = hydra_compose(self.recipe, list(overrides), return_hydra_config=True)
-        except (HydraException, OmegaConfBaseException) as error:
-            if overrides:
-                raise
-            raise Faults([Fault(f"recipe {self.recipe}", _explain_recipe(error))]) from error
-        self._composed[tuple(overrides)] = composed
-        return composed
+    @property
+    def overrides(self) -> list[str]:
+        """The overrides that could be applied, short forms written out."""
+        return list(self.typed)
 
     def _expand(self, plain: DictConfig) -> tuple[dict[str, str], list[Fault]]:
         """Expand until nothing changes: a choice made by one short form may open the place another one speaks of."""
-        cfg = plain
-        current, faults = expand(self.given, cfg)
+        current, faults = expand(self.given, plain)
         for _ in range(3):
-            groups = [override for override in current if _is_group(override)]
-            if not groups or len(groups) == len(current):
+            choices = [override for override in current if not is_value(override)]
+            if not choices or len(choices) == len(current):
                 break
             try:
-                cfg = self._hydra(groups)
-            except (HydraException, OmegaConfBaseException):
+                cfg = by_hydra.composed(self.recipe, choices)
+            except REFUSED:
                 break
             before = current
             current, faults = expand(self.given, cfg)
@@ -129,36 +83,38 @@ class Composed:
                 break
         return current, faults
 
-    def _one_at_a_time(self, plain: DictConfig, first: Exception) -> DictConfig:
-        """Compose with every override that can be, choices of plugins first; each of the others is a fault."""
-        if len(self.overrides) == 1:
-            self.faults.append(explain(self.typed[self.overrides[0]], self.overrides[0], first, plain))
-            self.typed, self.overrides = {}, []
-            return plain
-        cfg = plain
-        accepted: list[str] = []
-        for override in filter(_is_group, self.overrides):
-            try:
-                cfg = self._hydra([*accepted, override])
-                accepted.append(override)
-            except (HydraException, OmegaConfBaseException) as error:
-                self.faults.append(explain(self.typed[override], override, error, cfg))
-        for override in self.overrides:
-            if not _is_group(override):
-                try:  # as Hydra itself does once the choices are composed; composing anew for each takes far longer
-                    parsed = OverridesParser.create().parse_override(override)
-                    ConfigLoaderImpl._apply_overrides_to_config([parsed], cfg)
+    def _choose(self, typed: dict[str, str], plain: DictConfig) -> DictConfig:
+        """Compose with the choices; where that fails with those that can be, and each of the others is a fault."""
+        choices = [override for override in typed if not is_value(override)]
+        try:
+            cfg = by_hydra.composed(self.recipe, choices)
+        except REFUSED as error:
+            if len(choices) == 1:
+                self.faults.append(explain(typed.pop(choices[0]), choices[0], error, plain))
+                return plain
+            cfg = plain
+            accepted: list[str] = []
+            for override in choices:
+                try:
+                    cfg = by_hydra.composed(self.recipe, [*accepted, override])
                     accepted.append(override)
-                except (HydraException, OmegaConfBaseException) as error:
-                    self.faults.append(explain(self.typed[override], override, error, cfg))
-        self.typed = {override: self.typed[override] for override in accepted}
-        self.overrides = accepted
+                except REFUSED as refused:
+                    self.faults.append(explain(typed.pop(override), override, refused, cfg))
         return cfg
+
+    def _give(self, typed: dict[str, str], cfg: DictConfig) -> None:
+        """Apply the values; each that cannot be is a fault."""
+        for override in filter(is_value, list(typed)):
+            try:
+                by_hydra.give(cfg, override)
+            except REFUSED as error:
+                self.faults.append(explain(typed.pop(override), override, error, cfg))
+        self.typed = typed
 
 
 def _given_twice(recipe: Path, overrides: Sequence[str]) -> list[Fault]:
     """Return a fault for each plugin that a list names twice; Hydra makes one of them, silently."""
-    lists = [override.lstrip("+").partition("=")[::2] for override in overrides if _is_group(override)]
+    lists = [override.lstrip("+").partition("=")[::2] for override in overrides if not is_value(override)]
     body = yaml.safe_load(recipe.read_text(encoding="utf-8"))
     listed = (body.get("defaults") or []) if isinstance(body, dict) else []
     lists += [(key, str(value)) for item in listed if isinstance(item, dict) for key, value in item.items()]
@@ -169,12 +125,6 @@ def _given_twice(recipe: Path, overrides: Sequence[str]) -> list[Fault]:
             what = f"{name} is given twice, and one name holds one plugin"
             found.append(Fault(group.partition("@")[2], what, "a preset of another name may stand beside it"))
     return found
-
-
-def _is_group(override: str) -> bool:
-    """Tell whether an override chooses a file or a plugin (`loss@align.loss=ipo`, `size=smoke`, `hydra/launcher=…`)."""
-    key = override.lstrip("+~").partition("=")[0]
-    return "@" in key or "/" in key or ("." not in key and key not in GLOBAL_OPTIONS)
 
 
 def _explain_recipe(error: Exception) -> str:
@@ -198,9 +148,13 @@ def explain(given: str, override: str, error: Exception, cfg: DictConfig) -> Fau
             hint = did_you_mean(found[2], options[1].split())
         return Fault(given, f"there is no {found[1]} called {found[2]}", hint)
     key, value = overridden(override)
+    if "Config group override must be" in text or ("DictConfig with ListConfig" in text and not is_value(override)):
+        kind = override.lstrip("+").partition("=")[0].partition("@")[0]
+        known = [name for _, name in nodes.stored(kind)]
+        return Fault(given, f"one name is chosen here, not {value}", f"known: {', '.join(known)}" if known else "")
     node, missing = _deepest(cfg, key)
     unknown = re.search(r"Key '(\w+)' not in '([\w/]+)'", text + str(error.__cause__ or ""))
-    if unknown and _is_group(override) and "raised while composing" in text:
+    if unknown and not is_value(override) and "raised while composing" in text:
         what = f"the recipe gives {unknown[1]} for the plugin that it chose itself, and {unknown[2]} has no such option"
         return Fault(given, what, "move the recipe's value into a preset, and choose that in its defaults")
     if missing is not None:
@@ -232,7 +186,7 @@ def _among(word: str, keys: list[str], cfg: DictConfig) -> str:
         return f"it is an option of {' and of '.join(holders)}: type {holders[0]}.{word}=…"
     if nearest(word, keys) or not keys:
         return did_you_mean(word, keys)
-    return did_you_mean(word, [*keys, *registry.kinds()] if set(keys) >= set(stages) else keys)
+    return did_you_mean(word, {*keys, *registry.kinds()} if set(keys) >= set(stages) else keys)
 
 
 def _deepest(cfg: DictConfig, key: str) -> tuple[Any, str | None]:
@@ -250,14 +204,22 @@ def _first_lines(text: str) -> str:
 
 
 def values(cfg: DictConfig, faults: list[Fault]) -> dict[str, Any]:
-    """Return a configuration's plain values, resolved; what cannot be resolved is a fault and stays as written."""
-    found: dict[str, Any] = {}
-    for name in cfg:
+    """Return a configuration's plain values, resolved; each that cannot be resolved is a fault and is left out."""
+    try:
+        return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
+    except OmegaConfBaseException:
+        return _resolved(cfg, "", faults)  # type: ignore[no-any-return]
+
+
+def _resolved(node: Any, path: str, faults: list[Fault]) -> Any:
+    """Resolve value by value."""
+    if not OmegaConf.is_config(node) or node._is_none():
+        return node
+    found: dict[Any, Any] = {}
+    for key in range(len(node)) if OmegaConf.is_list(node) else node:
+        at = f"{path}[{key}]" if OmegaConf.is_list(node) else f"{path}.{key}".lstrip(".")
         try:
-            value = cfg[name]
-            found[str(name)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+            found[key] = _resolved(node[key], at, faults)
         except OmegaConfBaseException as error:
-            faults.append(Fault(str(error.full_key or name), _first_lines(str(error))))
-            node = cfg._get_node(name)
-            found[str(name)] = OmegaConf.to_container(node) if isinstance(node, DictConfig) else None
-    return found
+            faults.append(Fault(at, _first_lines(str(error)).partition(" full_key:")[0]))
+    return list(found.values()) if OmegaConf.is_list(node) else found

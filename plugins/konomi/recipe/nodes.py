@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.config_store import ConfigStore
+from hydra.core.config_store import ConfigNode, ConfigStore
 from omegaconf import MISSING, OmegaConf
 
 from konomi import registry, search_path
 from konomi.faults import Fault, Faults, KonomiError, did_you_mean
 from konomi.registry import Entry
 
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _stored: dict[tuple[str, str], type[Any]] = {}
 
 
@@ -89,7 +90,7 @@ def twin(entry: Entry, defaults: list[Any] | None = None) -> Any:
             fields.append((field.name, Any, dataclasses.field(default_factory=empty)))
         else:
             fields.append((field.name, node_type(types_[field.name]), _default(field)))
-    cls = dataclasses.make_dataclass(f"{entry.kind}/{entry.name}", fields)
+    cls = dataclasses.make_dataclass(f"{entry.kind}/{entry.name}", fields, init=False, repr=False, eq=False)
     node = OmegaConf.structured(cls)
     return OmegaConf.create(OmegaConf.to_container(node)) if is_open(entry.cls) else node
 
@@ -117,7 +118,7 @@ def store_all() -> None:
     store = ConfigStore.instance()
     for entry in registry.entries():
         if _stored.get((entry.kind, entry.name)) is not entry.cls:
-            _put(store, entry.kind, entry.name, entry, {}, [])
+            _put(store, Node(entry.kind, entry.name, entry, {}, []))
     faults: list[Fault] = []
     owners: dict[tuple[str, str], tuple[str, Path]] = {}
     for provider in search_path.providers():
@@ -145,10 +146,13 @@ def _store_preset(
     owners[id_] = (owner, file)
     if id_ not in _stored:
         entry, values, defaults = read_preset(kind, file)
+        node = Node(kind, file.stem, entry, values, defaults)
         try:
-            _put(store, kind, file.stem, entry, values, defaults)
+            if owner != "konomi":  # ours have tests, and most are not wanted by this recipe
+                node.made()
         except KonomiError as error:
             raise KonomiError(f"{file}: {error}") from error
+        _put(store, node)
 
 
 def read_preset(kind: str, file: Path) -> tuple[Entry, dict[str, Any], list[Any]]:
@@ -159,7 +163,7 @@ def read_preset(kind: str, file: Path) -> tuple[Entry, dict[str, Any], list[Any]
     text = file.read_text(encoding="utf-8")
     if search_path.is_bomb(text):
         raise KonomiError(f"{file}: too large, or it holds YAML aliases")
-    values = yaml.safe_load(text) or {}
+    values = yaml.load(text, Loader=_LOADER) or {}
     if not isinstance(values, dict):
         raise KonomiError(f"{file}: expected a mapping that begins with defaults: [PLUGIN, _self_]")
     listed = values.pop("defaults", [])
@@ -176,18 +180,49 @@ def read_preset(kind: str, file: Path) -> tuple[Entry, dict[str, Any], list[Any]
     return registry.get_entry(kind, bases[0]), values, own
 
 
-def _put(store: ConfigStore, kind: str, name: str, entry: Entry, values: dict[str, Any], defaults: list[Any]) -> None:
-    """Store a node; where a kind takes several, under the node's own name, so that a list of them keeps its order."""
-    if _is_many(kind):
-        node: Any = {name: _filled(twin(entry), values)}
-        if len(all_defaults := [*defaults_list(entry.cls, name), *defaults]) > 1:
-            node["defaults"] = all_defaults
-        node = OmegaConf.create(node)
-    else:
-        all_defaults = [*defaults_list(entry.cls), *defaults]
-        node = _filled(twin(entry, all_defaults if len(all_defaults) > 1 else None), values)
-    store.store(group=kind, name=name, node=node, provider="konomi")
-    _stored[kind, name] = entry.cls
+@dataclasses.dataclass
+class Node:
+    """A plugin or preset as Hydra will see it, made when a composition asks for it."""
+
+    kind: str
+    name: str
+    entry: Entry
+    values: dict[str, Any]
+    defaults: list[Any]
+
+    def made(self) -> Any:
+        """Return the node; where a kind takes several, under its own name, so that a list of them keeps its order."""
+        if _is_many(self.kind):
+            node: Any = {self.name: _filled(twin(self.entry), self.values)}
+            if len(listed := [*defaults_list(self.entry.cls, self.name), *self.defaults]) > 1:
+                node["defaults"] = listed
+            return OmegaConf.create(node)
+        listed = [*defaults_list(self.entry.cls), *self.defaults]
+        return _filled(twin(self.entry, listed if len(listed) > 1 else None), self.values)
+
+
+class _Stored(ConfigNode):  # type: ignore[misc]
+    """An entry of Hydra's ConfigStore whose node is made when it is first read."""
+
+    def __init__(self, made: Node) -> None:
+        self.name, self.group, self.package, self.provider = f"{made.name}.yaml", made.kind, None, "konomi"
+        self._made = made
+        self._node: Any = None
+
+    @property
+    def node(self) -> Any:
+        if self._node is None:
+            self._node = self._made.made()
+        return self._node
+
+    @node.setter
+    def node(self, value: Any) -> None:
+        self._node = value
+
+
+def _put(store: ConfigStore, node: Node) -> None:
+    store.repo.setdefault(node.kind, {})[f"{node.name}.yaml"] = _Stored(node)
+    _stored[node.kind, node.name] = node.entry.cls
 
 
 def _filled(node: Any, values: dict[str, Any]) -> Any:
@@ -201,12 +236,8 @@ def _filled(node: Any, values: dict[str, Any]) -> Any:
 
 
 def _is_many(kind: str) -> bool:
-    return any(
-        meta["many"]
-        for entry in registry.entries()
-        for meta in choice_fields(entry.cls).values()
-        if meta["kind"] == kind
-    )
+    metas = (meta for entry in registry.entries() for meta in choice_fields(entry.cls).values())
+    return any(meta["many"] for meta in metas if meta["kind"] == kind)
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from konomi.faults import Fault, Faults, KonomiError, did_you_mean
 from konomi.recipe import keys
 from konomi.recipe.build import UNKNOWN, Builder, artifacts_in, checked
-from konomi.recipe.composition import Composed, composing, values
+from konomi.recipe.by_hydra import composing
+from konomi.recipe.composition import Composed, values
 from konomi.recipe.short_forms import stages as stage_names
 from konomi.stage import Cost
 from konomi.store import Artifact, Store

@@ -47,8 +47,7 @@ def constant_keys(overrides: Sequence[str]) -> list[str]:
 
 def points(recipe: str, overrides: Sequence[str], first: Composed) -> list[Composed]:
     """Return every point of a sweep, composed; only the first where a sweeper of its own chooses the points."""
-    sweeper = str(first.hydra.runtime.choices.get("hydra/sweeper", "basic"))
-    if sweeper != "basic":
+    if first.sweeper != "basic":
         return [first]
     options = [_values(item) or [item] for item in overrides]
     combined = itertools.islice(itertools.product(*options), MAX_PLANNED)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from konomi.faults import Fault, did_you_mean, nearest
 from konomi.source import FORMATS
+from konomi.source._options import Gives
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -16,17 +16,6 @@ if TYPE_CHECKING:
 PEEK_ROWS = 100
 """Rows that decide which further columns there are, and of what type."""
 INT64 = range(-(1 << 63), 1 << 63)
-
-
-class Gives(Enum):
-    """Format of the rows: `auto` is the first whose columns are there; `rows` keeps columns of the user's own."""
-
-    auto = "auto"
-    text = "text"
-    prompt_completion = "prompt_completion"
-    messages = "messages"
-    preference = "preference"
-    rows = "rows"
 
 
 BY_DEMAND = ("preference", "prompt_completion", "messages", "text")

@@ -12,25 +12,13 @@ import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 from konomi.faults import Fault
+from konomi.source._options import FileType
 
 SHOWN_NAMES = 5
 """Names listed where nothing matches: enough to see the slip, few enough to read."""
-
-
-class FileType(Enum):
-    """How a file holds its rows; `auto` goes by the suffix."""
-
-    auto = "auto"
-    jsonl = "jsonl"
-    json = "json"
-    parquet = "parquet"
-    csv = "csv"
-    tsv = "tsv"
-    text = "text"
 
 
 SUFFIXES = {

@@ -12,11 +12,11 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, BinaryIO
 
 from konomi.faults import KonomiError
-from konomi.source._paths import File, FileType
+from konomi.source._options import FileType, TextUnit
+from konomi.source._paths import File
 
 CHUNK = 1 << 20
 COMPRESSED_PIECE = 1 << 10
@@ -27,14 +27,6 @@ RATIO_FREE_BYTES = 16 << 20
 """Expansion is not judged below this size: a short file of blanks is no bomb."""
 WIDE_ENCODINGS = ("utf-16", "utf-32")
 """Encodings in which a byte 10 need not be a line's end: such a file is transcoded as a stream."""
-
-
-class TextUnit(Enum):
-    """What one document of a plain text file is."""
-
-    file = "file"
-    paragraph = "paragraph"
-    line = "line"
 
 
 @dataclass(frozen=True)

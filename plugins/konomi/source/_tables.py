@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from konomi.faults import KonomiError
 from konomi.source._columns import INT64, Layout, holds_conversations, is_conversation
+from konomi.source._options import OnError
 from konomi.source._records import Bad
 
 if TYPE_CHECKING:
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 1000
 BATCH_CHARACTERS = 4 << 20
-
-OnError = Enum("OnError", {"raise": "raise", "drop": "drop"}, module=__name__)
-"""What to do with a row that cannot be read: stop and say which it is, or leave it out and count it."""
 
 
 @dataclass

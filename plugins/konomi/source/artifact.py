@@ -10,7 +10,6 @@ from konomi.faults import Fault, KonomiError
 from konomi.fields import artifact
 from konomi.registry import register
 from konomi.source import Rows
-from konomi.source._tables import BATCH_ROWS, limited
 from konomi.store.artifact import Artifact
 
 if TYPE_CHECKING:
@@ -51,17 +50,23 @@ class ArtifactRows:
 
     def columns_known(self) -> Sequence[str] | None:
         """Return the columns where the artifact is there already."""
+        shards = self.data.shards(self.split)
+        if not shards:
+            return None  # and nothing heavy is imported for a plan
         import pyarrow.parquet as pq
 
-        shards = self.data.shards(self.split)
-        return list(pq.read_schema(shards[0]).names) if shards else None
+        return list(pq.read_schema(shards[0]).names)
 
     def load(self) -> Rows:
+        from konomi.source._tables import limited
+
         return Rows(lambda dropped: limited(self._tables(), self.limit))
 
     def _tables(self) -> Iterator[pa.Table]:
         import pyarrow as pa
         import pyarrow.parquet as pq
+
+        from konomi.source._tables import BATCH_ROWS
 
         shards = self.data.shards(self.split)
         if not shards:

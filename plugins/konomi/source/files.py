@@ -12,14 +12,15 @@ from konomi.faults import Fault, Faults, KonomiError
 from konomi.fields import NOT_IN_KEY
 from konomi.registry import register
 from konomi.source import Rows
-from konomi.source._columns import PEEK_ROWS, Gives, Layout, lay_out, sampled_types, schema_types
-from konomi.source._parquet import parquet_schema, parquet_tables
-from konomi.source._paths import File, FileType, find
-from konomi.source._records import Bad, Reading, TextUnit, records
-from konomi.source._tables import OnError, Problems, limited, tables
+from konomi.source._options import FileType, Gives, OnError, TextUnit
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from konomi.source._columns import Layout
+    from konomi.source._paths import File
+    from konomi.source._records import Reading
+    from konomi.source._tables import Problems
 
 
 @register("source", "files")
@@ -63,6 +64,8 @@ class Files:
     """Largest expansion of a compressed file, against files made to fill the disk."""
 
     def check(self) -> Iterable[Fault]:
+        from konomi.source._paths import find
+
         faults = list(self._wrong_options())
         files: list[File] = []
         if self._patterns():
@@ -91,6 +94,8 @@ class Files:
         return Rows(self._read)
 
     def _read(self, dropped: dict[str, int]) -> Iterator[pa.Table]:
+        from konomi.source._tables import Problems, limited
+
         files = self._files()
         layout, faults = self.peek(files)
         if layout is None:
@@ -99,6 +104,10 @@ class Files:
         yield from limited((table for file in files for table in self._tables(file, layout, problems)), self.limit)
 
     def _tables(self, file: File, layout: Layout, problems: Problems) -> Iterator[pa.Table]:
+        from konomi.source._parquet import parquet_tables
+        from konomi.source._records import records
+        from konomi.source._tables import tables
+
         if file.type is FileType.parquet:
             return parquet_tables(file, layout, problems, self._reading())
         unit = self._unit(file)
@@ -107,6 +116,8 @@ class Files:
 
     def peek(self, files: Iterable[File] | None = None) -> tuple[Layout | None, list[Fault]]:
         """Decide the layout by the first file that has rows; None where there are faults."""
+        from konomi.source._columns import lay_out
+
         for file in self._files() if files is None else files:
             try:
                 found = self._types(file)
@@ -122,6 +133,11 @@ class Files:
 
     def _types(self, file: File) -> dict[str, pa.DataType | None]:
         """Return the types of a file's columns; none where it has no row. Raises at a bad row among the first."""
+        from konomi.source._columns import PEEK_ROWS, sampled_types, schema_types
+        from konomi.source._parquet import parquet_schema
+        from konomi.source._records import Bad, records
+        from konomi.source._tables import Problems
+
         if file.type is FileType.parquet:
             return schema_types(parquet_schema(file))
         problems, rows = Problems(self.on_error), []
@@ -156,7 +172,11 @@ class Files:
         return listed if all(isinstance(item, str) and item for item in listed) else []
 
     def _files(self) -> list[File]:
+        from konomi.source._paths import find
+
         return find(self._patterns(), self.type)[0]
 
     def _reading(self) -> Reading:
+        from konomi.source._records import Reading
+
         return Reading(self.encoding, self.text_unit, self.max_record_bytes, self.max_ratio)

@@ -11,12 +11,14 @@ from konomi.faults import Fault, Faults, KonomiError
 from konomi.fields import NOT_IN_KEY
 from konomi.registry import register
 from konomi.source import FORMATS, Rows
-from konomi.source._columns import Gives, Layout, lay_out, schema_types
-from konomi.source._hub import Place, is_offline, locate
-from konomi.source._tables import BATCH_ROWS, OnError, Problems, conform, limited
+from konomi.source._options import Gives, OnError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from konomi.source._columns import Layout
+    from konomi.source._hub import Place
+    from konomi.source._tables import Problems
 
 
 @register("source", "hub")
@@ -108,10 +110,13 @@ class Hub:
         return Rows(self._read)
 
     def _place(self) -> Place:
+        from konomi.source._hub import locate
+
         return locate(self.path, self.revision, self.name, tuple(self.data_files))
 
     def _peek(self, place: Place) -> tuple[Layout | None, list[Fault]]:
         """Return the layout as far as it can be known without `datasets`, and what is wrong with the columns."""
+        from konomi.source._columns import lay_out
         from konomi.source.files import Files
 
         if files := _data_files(place, self.split):
@@ -127,10 +132,15 @@ class Hub:
         return None, []
 
     def _read(self, dropped: dict[str, int]) -> Iterator[pa.Table]:
+        from konomi.source._tables import Problems, limited
+
         with tempfile.TemporaryDirectory(prefix="konomi-hub-") as cache:
             yield from limited(self._tables(Problems(self.on_error, dropped), cache), self.limit)
 
     def _tables(self, problems: Problems, cache: str) -> Iterator[pa.Table]:
+        from konomi.source._columns import lay_out, schema_types
+        from konomi.source._tables import conform
+
         layout: Layout | None = None
         row = 0
         for table in self._batches(cache):
@@ -146,6 +156,9 @@ class Hub:
 
     def _batches(self, cache: str) -> Iterator[pa.Table]:
         import datasets
+
+        from konomi.source._hub import is_offline
+        from konomi.source._tables import BATCH_ROWS
 
         datasets.disable_caching()
         place = self._place()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from konomi.faults import Fault
 from konomi.registry import register
 from konomi.source import Rows
-from konomi.source._tables import BATCH_ROWS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,6 +45,8 @@ class JapaneseSample:
         return COLUMNS
 
     def depends(self) -> Mapping[str, Any]:
+        import hashlib
+
         return {"text": hashlib.sha256(b"".join(path.read_bytes() for path in _chapters())).hexdigest()}
 
     def load(self) -> Rows:
@@ -54,6 +54,8 @@ class JapaneseSample:
 
     def _tables(self) -> Iterator[pa.Table]:
         import pyarrow as pa
+
+        from konomi.source._tables import BATCH_ROWS
 
         rows = [row for path in _chapters() for row in _rows(path.read_text(encoding="utf-8"), self.min_characters)]
         schema = pa.schema([(name, pa.string()) for name in COLUMNS])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import platform
 import sysconfig
@@ -15,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from konomi.faults import Fault, nearest
 from konomi.registry import register
 from konomi.source import Rows
-from konomi.source._docstrings import Docstring, docstrings
-from konomi.source._tables import BATCH_ROWS, limited
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from konomi.source._docstrings import Docstring
 
 NO_DOCUMENTATION = {"site-packages", "dist-packages", "test", "tests", "idle_test", "lib2to3", "__pycache__"}
 """Folders that hold other distributions, tests, or test data."""
@@ -67,6 +66,8 @@ class PythonDocs:
         return COLUMNS
 
     def depends(self) -> Mapping[str, Any]:
+        import hashlib
+
         sizes = hashlib.sha256()
         for name, path in _modules(tuple(self.packages)).items():
             sizes.update(f"{name} {path.stat().st_size}\n".encode())
@@ -76,10 +77,14 @@ class PythonDocs:
         return Rows(self._read)
 
     def _read(self, dropped: dict[str, int]) -> Iterator[pa.Table]:
+        from konomi.source._tables import limited
+
         yield from limited(self._tables(dropped), self.limit)
 
     def _tables(self, dropped: dict[str, int]) -> Iterator[pa.Table]:
         import pyarrow as pa
+
+        from konomi.source._tables import BATCH_ROWS
 
         schema = pa.schema([(name, pa.string()) for name in COLUMNS])
         found, unread = _read(tuple(self.packages), self.private)
@@ -94,6 +99,8 @@ class PythonDocs:
 @functools.lru_cache(maxsize=2)  # a recipe makes text, instructions and preferences out of the same few megabytes
 def _read(packages: tuple[str, ...], private: bool) -> tuple[list[Docstring], int]:
     """Return the docstrings by module, and how many modules are kept for another version of Python."""
+    from konomi.source._docstrings import docstrings
+
     found: list[Docstring] = []
     unread = 0
     for name, path in _modules(packages).items():

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from konomi.faults import KonomiError
+from konomi.stage._options import OnError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,10 +23,6 @@ BATCH = 256
 
 Tokens = tuple[list[int], list[int] | None]
 """Token ids, and which are trained; None where all are."""
-
-
-OnError = Enum("OnError", {"raise": "raise", "drop": "drop"}, module=__name__)
-"""What a row that cannot be used does."""
 
 
 @dataclass

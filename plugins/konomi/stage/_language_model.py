@@ -12,7 +12,6 @@ from konomi.stage import Cost, _training
 from konomi.store import Artifact
 from konomi.token_weighting import TokenWeighting
 from konomi.trainer import TokenTrainer
-from konomi.trainer.sft import REFERENCE_COLUMN
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -92,6 +91,8 @@ def token_rows(job: Job, data: Artifact, split: str, reference: Artifact | None 
 
     Raises `KonomiError` where the two do not fit row for row.
     """
+    from konomi.trainer.sft import REFERENCE_COLUMN
+
     tokens = _training.rows(job, data.shards(split), COLUMNS, part=split)
     if tokens is None or reference is None:
         return tokens

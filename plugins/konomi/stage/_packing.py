@@ -5,9 +5,10 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from konomi.stage._options import Packing, TooLong
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,22 +23,6 @@ SHARD_TOKENS = 1 << 24
 """Tokens of a Parquet file, about 100 MB before compression."""
 GROUP_TOKENS = 1 << 20
 """Tokens of a row group, which is what is held in memory while writing."""
-
-
-class Packing(Enum):
-    """How documents share rows."""
-
-    bfd = "bfd"
-    wrapped = "wrapped"
-    none = "none"
-
-
-class TooLong(Enum):
-    """What becomes of a document that is longer than a row."""
-
-    split = "split"
-    cut = "cut"
-    drop = "drop"
 
 
 @dataclass(frozen=True)

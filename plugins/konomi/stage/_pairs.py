@@ -9,7 +9,8 @@ from konomi.faults import KonomiError
 from konomi.job import Job
 from konomi.report import Samples, Table
 from konomi.stage._documents import Counts, Reader
-from konomi.stage._packing import Shards, TooLong
+from konomi.stage._options import TooLong
+from konomi.stage._packing import Shards
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,7 +12,7 @@ from konomi.fields import artifact, choice
 from konomi.job import SMOKE_STEPS, Job
 from konomi.registry import register
 from konomi.report import Block, Lines, Note, Table
-from konomi.stage import Cost, _language_model, _training
+from konomi.stage import Cost
 from konomi.trainer import PairLogps
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ class Align:
         return "model"
 
     def check(self) -> Iterable[Fault]:
+        from konomi.stage import _language_model, _training
+
         yield from _training.faults(self, "token_pairs")
         if self.loss.needs_reference and self.reference is None:
             name = _language_model.plugin_name(self.loss)
@@ -84,10 +86,14 @@ class Align:
             yield "reference"
 
     def key_fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        from konomi.stage import _training
+
         couples = getattr(self.loss, "couples_pairs", False)
         return _training.key_fields(self, fields, micro_batch=couples)
 
     def cost(self) -> Cost:
+        from konomi.stage import _training
+
         try:
             made = self.data.results()
         except (OSError, ValueError):
@@ -95,6 +101,8 @@ class Align:
         return _training.cost(self, made.get("rows"), made.get("tokens"))
 
     def run(self, job: Job) -> None:
+        from konomi.stage import _language_model, _training
+
         reference = self.reference if self.loss.needs_reference else None
         tokenizer = _language_model.chat_tokenizer(self.model.tokenizer(), self.data)
         train = pair_rows(job, self.data, reference, "train")
@@ -125,6 +133,7 @@ def pair_rows(job: Job, data: Artifact, reference: Artifact | None, split: str) 
     """
     import pyarrow.parquet as pq
 
+    from konomi.stage import _training
     from konomi.stage._reference_rows import OTHER_DATA, check_made_for
 
     shards = data.shards(split)

@@ -14,16 +14,15 @@ from konomi.job import Job
 from konomi.peft.none import NoPeft
 from konomi.registry import register
 from konomi.report import Table
-from konomi.stage import Cost, _tokenizer, _training
-from konomi.stage._documents import Counts, OnError, Reader
-from konomi.stage._language_model import COLUMNS
-from konomi.stage._packing import Packing, Piece, TokenFile, pack, write_rows
+from konomi.stage import Cost
+from konomi.stage._options import OnError, Packing
 from konomi.token_weighting.uniform import Uniform
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from konomi.model import Model
+    from konomi.stage._documents import Reader
     from konomi.store import Artifact
     from konomi.trainer import TokenTrainer
 
@@ -69,6 +68,8 @@ class Base:
         return Local()
 
     def check(self) -> Iterable[Fault]:
+        from konomi.stage import _tokenizer, _training
+
         yield from _training.faults(self, "tokens")
         fixed = len(_tokenizer.SPECIAL) + len(_tokenizer.BYTES) + len(_tokenizer.LETTERS)
         if self.vocab_size <= fixed:
@@ -81,6 +82,8 @@ class Base:
         return {"tokenizers": importlib.metadata.version("tokenizers")}
 
     def key_fields(self, fields: dict[str, Any]) -> dict[str, Any]:
+        from konomi.stage import _training
+
         return _training.key_fields(self, fields, micro_batch=False)
 
     def cost(self) -> Cost:
@@ -88,6 +91,8 @@ class Base:
 
     def run(self, job: Job) -> None:
         from transformers import set_seed
+
+        from konomi.stage import _tokenizer, _training
 
         tokenizer = _tokenizer.train_bpe(self._texts(job), self.vocab_size)
         train, held_out = (self._rows(job, tokenizer, split) for split in ("train", "test"))
@@ -100,6 +105,8 @@ class Base:
         _training.carry_out(self, setup, lambda: self.trainer.train(setup, Uniform(), isolated=False), figures=figures)
 
     def _reader(self, job: Job, tokenizer: PreTrainedTokenizerFast) -> Reader:
+        from konomi.stage._documents import Reader
+
         return Reader(tokenizer, None, OnError["raise"], self.SMOKE_DOCUMENTS if job.smoke else None)
 
     def _texts(self, job: Job) -> Iterator[str]:
@@ -118,6 +125,11 @@ class Base:
 
     def _rows(self, job: Job, tokenizer: PreTrainedTokenizerFast, split: str) -> Any:
         """Tokenise and pack a split; None where the data has none."""
+        from konomi.stage import _training
+        from konomi.stage._documents import Counts
+        from konomi.stage._language_model import COLUMNS
+        from konomi.stage._packing import Piece, TokenFile, pack, write_rows
+
         if not self.data.shards(split):
             return None
         file = TokenFile(job.work / "tokens" / split)

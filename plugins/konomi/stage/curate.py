@@ -17,9 +17,7 @@ from konomi.filter import Filter
 from konomi.job import Job
 from konomi.registry import register
 from konomi.source import FORMATS, Source
-from konomi.stage._curate_report import blocks
-from konomi.stage._documents import OnError
-from konomi.stage._sieve import TEXT, Sieve
+from konomi.stage._options import OnError
 
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 """A language tag: `ja`, `en`, `zh-Hant` (BCP 47)."""
@@ -79,6 +77,8 @@ class Curate:
         yield from self._check_columns()
 
     def _check_format(self) -> Iterator[Fault]:
+        from konomi.stage._sieve import TEXT
+
         format_ = self.source.format()
         if not FORMATS.get(format_):
             known = ", ".join(name for name, columns in FORMATS.items() if columns)
@@ -106,7 +106,9 @@ class Curate:
         return {**fields, "filter_order": list(self.filter)}  # a mapping's order is not part of a key
 
     def run(self, job: Job) -> None:
+        from konomi.stage._curate_report import blocks
         from konomi.stage._curation import duplicates_in, held_out, sift, write
+        from konomi.stage._sieve import Sieve
 
         job.out.mkdir(parents=True, exist_ok=True)
         clock = [time.perf_counter()]

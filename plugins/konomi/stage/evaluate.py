@@ -14,7 +14,6 @@ from konomi.fields import artifacts, choices
 from konomi.job import SMOKE_STEPS, Job
 from konomi.registry import register
 from konomi.report import Note, Table
-from konomi.report.intervals import written
 from konomi.store import Artifact
 from konomi.task import Metric, NotApplicable, Result, Subject, Task
 
@@ -241,4 +240,6 @@ def _metric(results: Mapping[str, Mapping[str, Result]], task: str, model: str, 
 
 
 def _cell(metric: Metric | None, *, unit: bool = True) -> str:
+    from konomi.report.intervals import written
+
     return written(metric.value, metric.low, metric.high, metric.unit if unit else "") if metric else ""

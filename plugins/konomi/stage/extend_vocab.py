@@ -15,7 +15,6 @@ from konomi.registry import register
 from konomi.report import Note, Table, Tokens
 from konomi.stage import Cost
 from konomi.store.artifact import Artifact
-from konomi.vocab._bpe import token_surfaces
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -258,6 +257,8 @@ def _advice(own: _Measured, name: str, entries: int, small_gain: float) -> str:
 
 
 def _cut_sentence(base: PreTrainedTokenizerFast, extended: PreTrainedTokenizerFast, texts: list[str]) -> Tokens:
+    from konomi.vocab._bpe import token_surfaces
+
     sentence = _sentence(texts)
     rows: dict[str, list[str]] = {}
     for label, tokenizer in (("before", base), ("after", extended)):
@@ -288,6 +289,8 @@ def _text(surface: bytes) -> str:
 
 def _pieces(base: PreTrainedTokenizerFast, extension: Extension, uses: Mapping[int, int], shown: int) -> Table:
     """Return the new pieces that held-out texts use most, and the longest of them."""
+    from konomi.vocab._bpe import token_surfaces
+
     old, new = token_surfaces(base), token_surfaces(extension.tokenizer)
     sources = dict(zip(extension.new_ids, extension.sources, strict=True))
     pieces = {id_: piece for id_ in extension.new_ids if uses[id_] and (piece := _text(new[id_]))}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 from collections import Counter
@@ -18,8 +17,6 @@ from konomi.registry import register
 from konomi.report import Block, Samples, Table
 from konomi.source import FORMATS
 from konomi.stage import Cost
-from konomi.stage._packing import Shards
-from konomi.stage._tables import tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,6 +82,8 @@ class Generate:
         return Cost(documents=self.rows + self.test_rows if self.rows else None)
 
     def run(self, job: Job) -> None:
+        from konomi.stage._tables import tables
+
         source = self.source.load()
         seeds = _Seeds.read(job, tables(source), self.split_by, self.seed, self.test_share if self.test_rows else 0.0)
         splits = {"train": (seeds.train, self.rows), "test": (seeds.test, self.test_rows)}
@@ -147,6 +146,8 @@ class _Seeds:
 
     @classmethod
     def read(cls, job: Job, seeds: Iterable[pa.Table], split_by: Sequence[str], seed: int, test_share: float) -> _Seeds:
+        import hashlib
+
         import pyarrow as pa
 
         held: list[pa.Table] = []
@@ -192,6 +193,8 @@ def _write(job: Job, split: str, format_: str, rows: Iterator[Mapping[str, Any]]
     """Write rows as Parquet; each gets an `item`, an id that stays the same from run to run."""
     import pyarrow as pa
 
+    from konomi.stage._packing import Shards
+
     needed = FORMATS[format_]
     shards = Shards(job.out / "data", split)
     written = _Written(0, {}, [])
@@ -214,6 +217,8 @@ def _write(job: Job, split: str, format_: str, rows: Iterator[Mapping[str, Any]]
 
 
 def _digest(value: Any) -> str:
+    import hashlib
+
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 

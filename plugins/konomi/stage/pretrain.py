@@ -10,7 +10,7 @@ from konomi.faults import Fault
 from konomi.fields import artifact, choice
 from konomi.job import Job
 from konomi.registry import register
-from konomi.stage import Cost, _language_model
+from konomi.stage import Cost
 
 if TYPE_CHECKING:
     from konomi.compute import Compute
@@ -53,16 +53,26 @@ class Pretrain:
         return "model"
 
     def check(self) -> Iterable[Fault]:
+        from konomi.stage import _language_model
+
         yield from _language_model.faults(self)
 
     def unused(self) -> Iterable[str]:
+        from konomi.stage import _language_model
+
         yield from _language_model.unused(self)
 
     def key_fields(self, fields: dict[str, Any]) -> dict[str, Any]:
+        from konomi.stage import _language_model
+
         return _language_model.key_fields(self, fields)
 
     def cost(self) -> Cost:
+        from konomi.stage import _language_model
+
         return _language_model.cost(self)
 
     def run(self, job: Job) -> None:
+        from konomi.stage import _language_model
+
         _language_model.run(self, job)

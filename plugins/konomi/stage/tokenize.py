@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,16 +13,14 @@ from konomi.fields import artifacts, choice
 from konomi.job import Job
 from konomi.registry import register
 from konomi.report import Block, Samples, Table
-from konomi.stage import _chat_template
-from konomi.stage._documents import Counts, OnError, Reader, is_conversational
-from konomi.stage._language_model import CHAT_TEMPLATE, tokenizer_digest
-from konomi.stage._packing import Packing, Piece, Row, TokenFile, TooLong, cut, pack, write_rows
-from konomi.stage._pairs import write_pairs
+from konomi.stage._options import OnError, Packing, TooLong
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from konomi.model import Model
+    from konomi.stage._documents import Counts, Reader
+    from konomi.stage._packing import Piece, Row, TokenFile
     from konomi.store import Artifact
 
 
@@ -71,6 +68,8 @@ class Tokenize:
         return "token_pairs" if formats == {"preference"} else "tokens"
 
     def check(self) -> Iterable[Fault]:
+        from konomi.stage import _chat_template
+
         formats = sorted({data.makes for data in self.data.values()})
         if not self.data:
             yield Fault("data", "there is nothing to tokenise", "data: {english: '${artifact:english}'}")
@@ -106,6 +105,10 @@ class Tokenize:
         return {data.makes for data in self.data.values()} == {"text"}
 
     def depends(self) -> Mapping[str, Any]:
+        import hashlib
+
+        from konomi.stage import _chat_template
+
         found: dict[str, Any] = {name: importlib.metadata.version(name) for name in ("tokenizers",)}
         if not self._texts:
             found |= {name: importlib.metadata.version(name) for name in ("trl", "jinja2")}
@@ -115,6 +118,10 @@ class Tokenize:
         return found
 
     def run(self, job: Job) -> None:
+        from konomi.stage._documents import Reader
+        from konomi.stage._language_model import CHAT_TEMPLATE, tokenizer_digest
+        from konomi.stage._pairs import write_pairs
+
         tokenizer = self.model.tokenizer()
         if tokenizer.eos_token is None:
             raise KonomiError(
@@ -133,6 +140,8 @@ class Tokenize:
 
     def _template(self, tokenizer: PreTrainedTokenizerFast) -> str | None:
         """Return the chat template where the data has conversations."""
+        from konomi.stage import _chat_template
+        from konomi.stage._documents import Reader, is_conversational
         from konomi.trainer._render import training_template
 
         probe = Reader(tokenizer, None, self.on_error, limit=1)
@@ -142,6 +151,9 @@ class Tokenize:
         return training_template(tokenizer, _chat_template.read(self.chat_template))
 
     def _write_tokens(self, job: Job, reader: Reader) -> None:
+        from konomi.stage._documents import Counts
+        from konomi.stage._packing import write_rows
+
         counts = {name: Counts() for name in self.data}
         held_out = {name: Counts() for name in self.data}
         figures: dict[str, Any] = {"packing": self.packing.value}
@@ -169,6 +181,8 @@ class Tokenize:
 
     def _tokenised(self, job: Job, reader: Reader, name: str, split: str, counts: Counts, path: Path) -> TokenFile:
         """Tokenise a split of a part onto the disk."""
+        from konomi.stage._packing import TokenFile
+
         file = TokenFile(path)
         found = reader.documents(self.data[name], split, counts)
         total = reader.count(self.data[name], split)
@@ -179,6 +193,8 @@ class Tokenize:
     def _rows(self, split: str, files: Sequence[TokenFile], counts: Mapping[str, Counts]) -> Iterator[Row]:
         """Yield packed rows; held-out documents are taken once each, in order."""
         import numpy as np
+
+        from konomi.stage._packing import Piece, cut, pack
 
         random = np.random.default_rng(self.seed)
         documents: list[Piece] = []

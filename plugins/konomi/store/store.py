@@ -14,8 +14,6 @@ import contextlib
 import errno
 import json
 import os
-import platform
-import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -65,7 +63,7 @@ class Store:
     @contextlib.contextmanager
     def attempt(self, key: str) -> Iterator[Path]:
         """Give a new folder for one attempt's checkpoints; it stays behind, for a successor to read."""
-        folder = self.work(key) / f"{time.time_ns():020d}-{secrets.token_hex(4)}"
+        folder = self.work(key) / f"{time.time_ns():020d}-{os.urandom(4).hex()}"
         yield folder
         with contextlib.suppress(OSError):
             folder.rmdir()  # an attempt that left nothing leaves no folder
@@ -73,7 +71,7 @@ class Store:
     @contextlib.contextmanager
     def writing(self) -> Iterator[Path]:
         """Give a new folder to fill; whatever was not published from it is removed."""
-        folder = self.root / "tmp" / f"{_here()}.{os.getpid()}.{secrets.token_hex(4)}"
+        folder = self.root / "tmp" / f"{_here()}.{os.getpid()}.{os.urandom(4).hex()}"
         folder.mkdir(parents=True)
         try:
             yield folder
@@ -116,7 +114,7 @@ class Store:
 
     def remove(self, key: str) -> None:
         """Take an artifact out of sight at once, then delete it."""
-        trash = self.root / "trash" / f"{_here()}.{os.getpid()}.{secrets.token_hex(4)}"
+        trash = self.root / "trash" / f"{_here()}.{os.getpid()}.{os.urandom(4).hex()}"
         trash.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             self.path(key).rename(trash)
@@ -169,6 +167,8 @@ class Store:
 
 
 def _here() -> str:
+    import platform
+
     return platform.node().replace(".", "-") or "here"
 
 

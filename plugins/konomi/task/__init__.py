@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from konomi.faults import KonomiError
 from konomi.report import Block
-from konomi.report.intervals import Formula, estimate
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from konomi.report.intervals import Formula
 
 
 class NotApplicable(KonomiError):
@@ -65,6 +66,8 @@ class Metric:
         cls, rows: Iterable[Mapping[str, Any]], formula: Formula, *, unit: str = "", better: str = "higher"
     ) -> Metric:
         """Return the metric that a formula makes of the rows."""
+        from konomi.report.intervals import estimate
+
         return cls(**asdict(estimate(rows, formula)), unit=unit, better=better, formula=formula)
 
 

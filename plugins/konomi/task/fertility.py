@@ -10,13 +10,8 @@ from konomi.faults import Fault
 from konomi.fields import artifacts
 from konomi.registry import register
 from konomi.report import Block, Tokens
-from konomi.report.intervals import Formula
 from konomi.store import Artifact
 from konomi.task import Metric, Result, Subject
-from konomi.task._byte_fallback import byte_fallback_ids
-from konomi.task._held_out import digest, distinct, held_out, smaller
-from konomi.task._logps import plain_tokens
-from konomi.task._side_by_side import bars
 
 SHOWN_CHARACTERS = 80
 """Length of the text that is shown cut into tokens."""
@@ -60,6 +55,10 @@ class Fertility:
             yield Fault("limit", f"{self.limit} documents are none; expected 1 or more, or null for all")
 
     def evaluate(self, subject: Subject, *, limit: int | None = None) -> Result:
+        from konomi.report.intervals import Formula
+        from konomi.task._byte_fallback import byte_fallback_ids
+        from konomi.task._held_out import held_out, smaller
+
         fallback = byte_fallback_ids(subject.tokenizer)
         rows: list[dict[str, Any]] = []
         metrics: dict[str, Metric] = {}
@@ -73,6 +72,8 @@ class Fertility:
         return Result(rows, metrics)
 
     def side_by_side(self, results: Mapping[str, Result], references: Mapping[str, str]) -> Iterable[Block]:
+        from konomi.task._side_by_side import bars
+
         for language in self.data:
             name = f"{language}/characters_per_token"
             # models that share a tokenizer share a bar and a row
@@ -90,6 +91,9 @@ class Fertility:
 
 
 def _rows(tokenizer: Any, language: str, texts: list[str], fallback: frozenset[int]) -> list[dict[str, Any]]:
+    from konomi.task._held_out import digest, distinct
+    from konomi.task._logps import plain_tokens
+
     tokens = plain_tokens(tokenizer, texts)
     hashes = [digest(text) for text in texts]
     names = distinct(f"{language}/{name}" for name in hashes)

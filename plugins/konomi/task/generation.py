@@ -5,20 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from konomi.faults import Fault
 from konomi.fields import artifact
 from konomi.registry import register
 from konomi.report import Block, Note, Samples, Table
-from konomi.report.intervals import Formula, verdict
 from konomi.store import Artifact
 from konomi.task import Metric, NotApplicable, Result, Subject
-from konomi.task._decode import Answer, Request, answers
-from konomi.task._held_out import batches, digest, held_out, smaller
-from konomi.task._logps import context_length, first_context
-from konomi.task._prompts import Text, canonical, chat_ids, messages, readable
-from konomi.task._side_by_side import bars, cell, difference, steps
+
+if TYPE_CHECKING:
+    from konomi.task._decode import Answer
+    from konomi.task._prompts import Text
 
 PROMPT_COLUMN = {"messages": "messages", "preference": "prompt", "prompt_completion": "prompt"}
 LONGEST_CONTEXT = 1 << 20
@@ -91,6 +89,11 @@ class Generation:
             yield Fault("pattern", f"{self.pattern!r} is no regular expression: {error}")
 
     def evaluate(self, subject: Subject, *, limit: int | None = None) -> Result:
+        from konomi.task._decode import Request, answers
+        from konomi.task._held_out import digest, smaller
+        from konomi.task._logps import context_length
+        from konomi.task._prompts import canonical
+
         room = context_length(subject.model, LONGEST_CONTEXT) - self.max_new_tokens
         if room < 1:
             raise NotApplicable(
@@ -123,6 +126,9 @@ class Generation:
 
     def _prompts(self, limit: int | None) -> list[tuple[Text, bool]]:
         """Return the prompts, each once, with whether the recipe gave it."""
+        from konomi.task._held_out import batches, held_out
+        from konomi.task._prompts import canonical
+
         found: dict[str, tuple[Text, bool]] = {prompt: (prompt, True) for prompt in self.prompts}
         if self.data is not None and (limit is None or len(found) < limit):
             column = PROMPT_COLUMN[self.data.makes]
@@ -136,6 +142,9 @@ class Generation:
         return list(found.values())[:limit]
 
     def _ids(self, tokenizer: Any, text: Text, of_recipe: bool) -> list[int]:
+        from konomi.task._logps import first_context
+        from konomi.task._prompts import chat_ids, messages
+
         if tokenizer.chat_template is not None and not (isinstance(text, str) and (self.plain or not of_recipe)):
             return chat_ids(tokenizer, messages(text, "user"), add_generation_prompt=True)
         if not isinstance(text, str):
@@ -149,6 +158,9 @@ class Generation:
         return ids or [context]  # type: ignore[list-item]
 
     def _row(self, tokenizer: Any, text: Text, sample: int, answer: Answer) -> dict[str, Any]:
+        from konomi.task._held_out import digest
+        from konomi.task._prompts import canonical, readable
+
         output = str(tokenizer.decode(answer.tokens, skip_special_tokens=True))
         style = None if self.pattern is None else int(re.search(self.pattern, output.strip()) is not None)
         hashed = digest(canonical(text))
@@ -165,12 +177,17 @@ class Generation:
         }
 
     def _metrics(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
+        from konomi.report.intervals import Formula
+
         found = {} if self.pattern is None else {"style": Metric.of(rows, Formula("style", proportion=True))}
         found["finished"] = Metric.of(rows, Formula("finished", proportion=True), better="")
         found["answer_tokens"] = Metric.of(rows, Formula("tokens"), unit="tokens", better="")
         return found
 
     def side_by_side(self, results: Mapping[str, Result], references: Mapping[str, str]) -> Iterable[Block]:
+        from konomi.report.intervals import verdict
+        from konomi.task._side_by_side import bars, cell, difference, steps
+
         written = _first_answers(results)
         prompts = list(dict.fromkeys(row["prompt"] for row in next(iter(results.values())).rows))[: self.shown]
         yield Samples(

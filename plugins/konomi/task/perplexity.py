@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from konomi.faults import Fault
 from konomi.fields import artifacts
 from konomi.registry import register
 from konomi.report import Bars, Block, Note, Table
-from konomi.report.intervals import Formula, paired_difference, verdict
 from konomi.store import Artifact
 from konomi.task import Metric, Result, Subject
-from konomi.task._held_out import digest, distinct, held_out, smaller
-from konomi.task._logps import context_length, first_context, plain_tokens, token_logps
-from konomi.task._ngram import learn_from
-from konomi.task._side_by_side import bars, comparisons, difference
+
+if TYPE_CHECKING:
+    from konomi.report.intervals import Formula
 
 BASELINES = ("unigram", "bigram")
 
@@ -69,6 +67,8 @@ class Perplexity:
             yield Fault("ngram_characters", f"{self.ngram_characters} is less than 0; 0 leaves the baselines out")
 
     def evaluate(self, subject: Subject, *, limit: int | None = None) -> Result:
+        from konomi.task._held_out import held_out, smaller
+
         rows: list[dict[str, Any]] = []
         metrics: dict[str, Metric] = {}
         shown: list[Block] = []
@@ -82,6 +82,9 @@ class Perplexity:
         return Result(rows, metrics, shown)
 
     def _rows(self, subject: Subject, language: str, texts: Sequence[str]) -> list[dict[str, Any]]:
+        from konomi.task._held_out import digest, distinct
+        from konomi.task._logps import plain_tokens
+
         tokens = plain_tokens(subject.tokenizer, texts)
         costs = self._nats(subject, tokens)
         hashes = [digest(text) for text in texts]
@@ -106,6 +109,8 @@ class Perplexity:
 
     def _nats(self, subject: Subject, documents: Sequence[Sequence[int]]) -> list[float]:
         """Return the cost of each document in nats."""
+        from konomi.task._logps import context_length, first_context, token_logps
+
         context = first_context(subject.tokenizer)
         window = context_length(subject.model, self.window)
         pieces, owners, scored_from = [], [], []
@@ -124,12 +129,16 @@ class Perplexity:
         return costs
 
     def _add_baselines(self, rows: Sequence[dict[str, Any]], texts: Sequence[str], artifact: Artifact) -> None:
+        from konomi.task._ngram import learn_from
+
         ngrams = learn_from(artifact, self.ngram_characters)
         if ngrams is not None:
             for row, text in zip(rows, texts, strict=True):
                 row["unigram_bits"], row["bigram_bits"] = ngrams.bits(text)
 
     def side_by_side(self, results: Mapping[str, Result], references: Mapping[str, str]) -> Iterable[Block]:
+        from konomi.task._side_by_side import comparisons
+
         for language in self.data:
             yield _bars(results, language)
         pairs = comparisons(list(results), references)
@@ -154,10 +163,14 @@ def windows(length: int, window: int) -> list[tuple[int, int]]:
 
 
 def _per_character(language: str, column: str = "bits") -> Formula:
+    from konomi.report.intervals import Formula
+
     return Formula(column, "characters", where={"group": language})
 
 
 def _metrics(rows: Sequence[Mapping[str, Any]], language: str) -> dict[str, Metric]:
+    from konomi.report.intervals import Formula
+
     where = {"group": language}
     found = {
         "perplexity": Metric.of(rows, Formula("score", "tokens", where, exponential=True), unit="", better="lower"),
@@ -183,6 +196,8 @@ def _warnings(rows: Sequence[Mapping[str, Any]], language: str, model: str) -> l
 
 
 def _bars(results: Mapping[str, Result], language: str) -> Bars:
+    from konomi.task._side_by_side import bars
+
     entries = {name: result.metrics[f"{language}/bits_per_character"] for name, result in results.items()}
     n = next(iter(entries.values())).n
     first = next(iter(results.values()))
@@ -199,6 +214,9 @@ def _bars(results: Mapping[str, Result], language: str) -> Bars:
 def _differences(
     results: Mapping[str, Result], pairs: Sequence[tuple[str, str]], languages: Sequence[str]
 ) -> Iterable[Block]:
+    from konomi.report.intervals import verdict
+    from konomi.task._side_by_side import difference
+
     table, weak = [], []
     for name, other in pairs:
         found = {
@@ -236,6 +254,8 @@ def _beaten(results: Mapping[str, Result], languages: Sequence[str]) -> Iterable
 
 
 def _beats(result: Result, language: str, baseline: str) -> bool:
+    from konomi.report.intervals import paired_difference
+
     counted = [{**row, "bits": row.get(f"{baseline}_bits")} for row in result.rows]
     found = paired_difference(result.rows, counted, _per_character(language))
     return found is not None and found.sign == "lower"

@@ -10,16 +10,13 @@ from konomi.faults import Fault
 from konomi.fields import artifact
 from konomi.registry import register
 from konomi.report import Block, Note, Table
-from konomi.report.intervals import Formula, verdict
 from konomi.store import Artifact
 from konomi.task import Metric, NotApplicable, Result, Subject
-from konomi.task._held_out import digest, distinct, held_out, smaller
-from konomi.task._logps import context_length, token_logps
-from konomi.task._prompts import PairIds, canonical, pair_ids
-from konomi.task._side_by_side import bars, cell, difference, steps
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+    from konomi.task._prompts import PairIds
 
 COLUMNS = ("prompt", "chosen", "rejected")
 TOLERATED_FALL = 5.0
@@ -70,6 +67,10 @@ class PreferenceAccuracy:
             yield Fault("limit", f"{self.limit} pairs are none; expected 1 or more, or null for all")
 
     def evaluate(self, subject: Subject, *, limit: int | None = None) -> Result:
+        from konomi.task._held_out import digest, distinct, held_out, smaller
+        from konomi.task._logps import context_length
+        from konomi.task._prompts import canonical, pair_ids
+
         assert self.data is not None
         pairs = held_out(self.data, COLUMNS, smaller(limit, self.limit))
         tokens = [pair_ids(subject.tokenizer, *(pair[column] for column in COLUMNS)) for pair in pairs]
@@ -95,6 +96,8 @@ class PreferenceAccuracy:
         self, subject: Subject, model: PreTrainedModel, pairs: Sequence[PairIds], longest: int
     ) -> list[tuple[float, float]]:
         """Return the log-probability of both answers of each pair, summed over their tokens."""
+        from konomi.task._logps import token_logps
+
         sequences = [(pair.prompt + answer)[:longest] for pair in pairs for answer in (pair.chosen, pair.rejected)]
         logps = token_logps(model, sequences, batch_tokens=self.batch_tokens, progress=subject.progress)
         # the token at place t is scored at t - 1; an answer without a prompt has no score for its first token
@@ -102,6 +105,9 @@ class PreferenceAccuracy:
         return list(zip(sums[::2], sums[1::2], strict=True))
 
     def side_by_side(self, results: Mapping[str, Result], references: Mapping[str, str]) -> Iterable[Block]:
+        from konomi.report.intervals import verdict
+        from konomi.task._side_by_side import bars, cell, difference, steps
+
         accuracies = {name: result.metrics["accuracy"] for name, result in results.items()}
         n = max(metric.n for metric in accuracies.values())
         note = f"Share of {n} held-out pairs whose chosen answer the model finds likelier; 95 % intervals (Wilson)."
@@ -176,6 +182,8 @@ def _row(
 
 
 def _metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
+    from konomi.report.intervals import Formula
+
     found = {
         name: Metric.of(rows, Formula(column, proportion=True)) for name, column in SHARES.items() if column in rows[0]
     }

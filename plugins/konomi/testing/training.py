@@ -115,7 +115,7 @@ def make_tokens(
     test: Iterable[str] = (),
 ) -> Artifact:
     """Run a tokenize stage over texts and return what it leaves."""
-    from konomi.stage._packing import Packing
+    from konomi.stage._options import Packing
     from konomi.stage.tokenize import Tokenize
 
     data = make_artifact(

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from konomi.faults import Fault, KonomiError
 from konomi.registry import register
 from konomi.vocab import Extension
-from konomi.vocab._bpe import FIRST_NON_ASCII_BYTE, Bpe, Scheme, dead_pieces, rebuilt
-from konomi.vocab._merges import Ids, learn_merges
-from konomi.vocab._runs import FIRST_NON_ASCII, Within, pattern
+from konomi.vocab._runs import Within
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+    from konomi.vocab._bpe import Bpe
+    from konomi.vocab._merges import Ids
 
 RUNS_AT_ONCE = 1 << 13
 LONGEST_UTF8 = 4
@@ -93,6 +94,8 @@ class ContinuedBpe:
 
     def extend(self, tokenizer: PreTrainedTokenizerFast, corpus: Iterable[str]) -> Extension:
         """Return the extended tokenizer; raises `KonomiError` where its kind cannot be continued by merges."""
+        from konomi.vocab._bpe import Bpe, rebuilt
+
         bpe = Bpe.read(tokenizer)
         characters, runs = self._count(bpe, corpus)
         candidates = self._characters(bpe, characters)
@@ -109,6 +112,8 @@ class ContinuedBpe:
 
     def _count(self, bpe: Bpe, corpus: Iterable[str]) -> tuple[Counter[str], Counter[str]]:
         """Return how often each character and each run of letters occurs."""
+        from konomi.vocab._runs import pattern
+
         characters: Counter[str] = Counter()
         runs: Counter[str] = Counter()
         normalizer = bpe.normalizer()
@@ -127,6 +132,8 @@ class ContinuedBpe:
 
     def _characters(self, bpe: Bpe, counted: Mapping[str, int]) -> list[Entry]:
         """Return the characters that the base spells in bytes, most saving first; none in a byte-level tokenizer."""
+        from konomi.vocab._bpe import Scheme
+
         if bpe.scheme is Scheme.byte_level:
             return []
         entries = [
@@ -140,6 +147,9 @@ class ContinuedBpe:
         self, bpe: Bpe, characters: Sequence[Entry], runs: Mapping[str, int]
     ) -> tuple[list[Entry], list[tuple[str, str]]]:
         """Return the pieces that continued merging makes, and the merges in their order."""
+        from konomi.vocab._bpe import Scheme
+        from konomi.vocab._merges import learn_merges
+
         words: Counter[Ids] = Counter()
         for run, ids in _words(bpe, [entry.piece for entry in characters], sorted(runs)):
             words[ids] += runs[run]
@@ -173,10 +183,14 @@ class ContinuedBpe:
 
 def _continues(byte: int) -> bool:
     """Tell whether a byte is inside a UTF-8 character, not at its beginning."""
+    from konomi.vocab._bpe import FIRST_NON_ASCII_BYTE
+
     return byte & 0b1100_0000 == FIRST_NON_ASCII_BYTE
 
 
 def _may_be_a_piece(char: str) -> bool:
+    from konomi.vocab._runs import FIRST_NON_ASCII
+
     if ord(char) < FIRST_NON_ASCII or char == WORD_MARK:
         return False
     return char == IDEOGRAPHIC_SPACE or unicodedata.category(char)[0] not in OTHER_SPACES_AND_CONTROLS
@@ -184,6 +198,8 @@ def _may_be_a_piece(char: str) -> bool:
 
 def _words(bpe: Bpe, new_characters: Sequence[str], runs: Sequence[str]) -> Iterator[tuple[str, Ids]]:
     """Yield the runs as base ids, cut where the pre-tokenizer cuts and where bytes are left for a rare character."""
+    from konomi.vocab._bpe import Scheme
+
     segmenter = bpe.segmenter(new_characters)
     closed = {bpe.vocab[piece] for piece in bpe.byte_pieces} if bpe.scheme is Scheme.byte_fallback else set()
     for start in range(0, len(runs), RUNS_AT_ONCE):
@@ -210,6 +226,8 @@ def _living(
     A merge learnt where the base cuts a text in one way also applies where it cuts it in another, and may then
     forestall a piece; such a piece is left out, and the next best takes its place.
     """
+    from konomi.vocab._bpe import dead_pieces
+
     dead: set[str] = set()
     while True:
         chosen = _most_saving(bpe, [entry for entry in candidates if entry.piece not in dead], size)

@@ -1,0 +1,12 @@
+"""Values that options of dedups take, apart, so that listing plugins imports no more than them."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Keep(Enum):
+    """Which of several duplicates is kept, by the value of a column."""
+
+    largest = "largest"
+    smallest = "smallest"
