@@ -6,11 +6,15 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
+from omegaconf._utils import get_yaml_loader
+from yaml.constructor import SafeConstructor
+from yaml.resolver import Resolver
 
 from konomi import registry
 from konomi.search_path import is_bomb, providers
@@ -83,7 +87,26 @@ class KonomiFiles(ConfigSource):  # type: ignore[misc]
         return sorted(set(found))
 
 
+def _loader() -> Any:
+    """Return OmegaConf's YAML loader (floats such as 1e-3, no dates, no key twice), on libyaml where it is there."""
+    own: Any = get_yaml_loader()
+    parser = getattr(yaml.cyaml, "CParser", None) if yaml.__with_libyaml__ else None
+    if parser is None:
+        return own
+
+    def begin(loader: Any, stream: str) -> None:
+        parser.__init__(loader, stream)
+        SafeConstructor.__init__(loader)
+        Resolver.__init__(loader)
+
+    return type("Loader", (parser, own), {"__init__": begin})
+
+
+_LOADER = _loader()
+
+
 @functools.cache
 def _parsed(text: str) -> Any:
-    """Return a YAML file's values; one command composes several times, and parsing is most of that."""
-    return OmegaConf.to_container(OmegaConf.create(text))
+    """Return a YAML file's values; one command composes several times, and parsing would be most of that."""
+    value = yaml.load(text, Loader=_LOADER)
+    return {} if value is None else {value: None} if isinstance(value, str) else value

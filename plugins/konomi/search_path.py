@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import importlib.machinery
-import importlib.metadata
 import importlib.util
 import pkgutil
 import re
@@ -82,8 +81,7 @@ def providers() -> list[Provider]:
 @functools.cache
 def _installed() -> tuple[Provider, ...]:
     found = []
-    points = importlib.metadata.entry_points(group="konomi.conf")
-    for point in sorted(points, key=lambda p: (p.value != "konomi", p.value)):
+    for point in sorted(registry.entry_points("konomi.conf"), key=lambda p: (p.value != "konomi", p.value)):
         roots = _package_folders(point.value)
         owner = point.dist.name if point.dist else point.value
         found.append(Provider(owner, _inside(roots, "conf"), _inside(roots, "recipes")))
