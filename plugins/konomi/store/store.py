@@ -19,7 +19,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,15 @@ class Store:
             return self.work(key)
         return self.work(key) / f"anew-{self.manifest(key).get('started', 0) if self.has(key) else 0}"
 
+    def _drop_finished_work(self, key: str) -> None:
+        """Delete attempts whose artifact was published by a process that was killed before it could delete them."""
+        unfinished = self._attempts(key, anew=True)
+        for folder in _entries(self.work(key)):
+            if folder != unfinished:
+                self._discard(folder)
+        with contextlib.suppress(OSError):
+            self.work(key).rmdir()
+
     @contextlib.contextmanager
     def writing(self) -> Iterator[Path]:
         """Give a new folder to fill; whatever was not published from it is removed."""
@@ -164,8 +173,14 @@ class Store:
         self._discard(aside)
         return made
 
-    def _restore(self) -> None:
-        """Put back artifacts whose replacement was killed halfway; a living one holds the lock, and is left alone."""
+    def _restore(self, key: str) -> None:
+        """Put back an artifact whose replacement was killed between its two renames."""
+        aside = self.root / "replaced" / key
+        if aside.exists() and not self._put(aside, key):
+            self._discard(aside)
+
+    def _unless_made(self, key: str, tidy: Callable[[str], None]) -> None:
+        """Clear up around a key, holding its lock; where another process makes it, that one knows what it does."""
 
         class _Busy(Exception):
             pass
@@ -173,10 +188,8 @@ class Store:
         def busy() -> None:
             raise _Busy
 
-        for aside in _entries(self.root / "replaced"):
-            with contextlib.suppress(_Busy), self.lock(aside.name, busy):
-                if aside.exists() and not self._put(aside, aside.name):
-                    self._discard(aside)
+        with contextlib.suppress(_Busy, OSError, ValueError), self.lock(key, busy):
+            tidy(key)
 
     @contextlib.contextmanager
     def command(self, name: str, began: float) -> Iterator[float]:
@@ -250,8 +263,13 @@ class Store:
             raise KonomiError(
                 f"the store {self.root} cannot be made: {error.strerror}; choose another with store=FOLDER"
             ) from error
-        self._restore()
-        self._reclaim()
+        for aside in _entries(self.root / "replaced"):
+            self._unless_made(aside.name, self._restore)
+        for work in _entries(self.root / "work"):
+            if self.has(work.name):
+                self._unless_made(work.name, self._drop_finished_work)
+        with contextlib.suppress(OSError):  # what cannot be deleted now waits for another time
+            self._reclaim()
 
     def _reclaim(self) -> None:
         """Delete what killed processes of this machine left half-written, and what was on its way out."""
