@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import hashlib
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ from konomi.recipe.build import checked, plugins_in
 from konomi.recipe.planning import Plan, Step, plan, plan_config
 from konomi.report.figures import duration, size
 from konomi.store import Store
+from konomi.store.full import full_disk
 
 STOP_SIGNALS = ("SIGTERM", "SIGUSR1", "SIGUSR2")
 """Signals that ask for a stop in good order; schedulers send them before they kill."""
@@ -58,6 +60,7 @@ def run(recipe: str, overrides: Sequence[str] = (), *, folder: str | Path | None
     >>> run("quickstart", ["size=smoke"]).report  # doctest: +SKIP
     PosixPath('runs/quickstart/…/report.html')
     """
+    os.environ[BEGAN] = str(time.time())
     planned = plan(recipe, overrides)
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
     at = Path(folder) if folder else _fresh(Path("runs") / recipe / stamp)
@@ -86,13 +89,13 @@ def carry_out(planned: Plan, folder: Path, *, say: Say = print, smoke: bool = Fa
     begin = time.perf_counter()
     width = max(len(step.name) for step in planned.steps)
     left = None if planned.deadline is None else max(0.0, began() + planned.deadline - time.time())
-    with stopping(left) as stop:
+    with stopping(left) as stop, _command(planned) as since:
         try:
             with hushed(folder / "run.log"):
                 _verify(planned)
             for step in planned.steps:
                 with hushed(folder / "run.log"):
-                    made = _make(planned, step, stop, folder, smoke=smoke, say=say)
+                    made = _make(planned, step, stop, folder, since, smoke=smoke, say=say)
                 rows.append(made)
                 done.artifacts[step.name] = step.artifact.path
                 say(_line(made, width))
@@ -131,7 +134,9 @@ def _exit_code(error: BaseException) -> int:
     return EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
 
 
-def _make(planned: Plan, step: Step, stop: Stop, folder: Path, *, smoke: bool, say: Say) -> dict[str, Any]:
+def _make(
+    planned: Plan, step: Step, stop: Stop, folder: Path, since: float, *, smoke: bool, say: Say
+) -> dict[str, Any]:
     """Make one stage's artifact, or find it made; returns its row for the summary."""
     store, key = planned.store, step.key
     row = {"name": step.name, "plugin": step.parts["plugin"], "key": key, "path": str(step.artifact.path)}
@@ -146,10 +151,10 @@ def _make(planned: Plan, step: Step, stop: Stop, folder: Path, *, smoke: bool, s
         _check_stop(step, stop)
 
     _check_stop(step, stop)
-    if not store.has(key) or _must_refresh(step, store):
+    if _is_wanted(step, store, since):
         with store.lock(key, wait):
-            if not store.has(key) or _must_refresh(step, store):
-                row |= _make_locked(planned, step, stop, folder, smoke=smoke)
+            if _is_wanted(step, store, since):
+                row |= _make_or_adopt(planned, step, stop, folder, since, smoke=smoke)
     manifest = store.manifest(key)
     return {**row, **{name: manifest.get(name) for name in ("seconds", "peak_memory", "results")}}
 
@@ -159,9 +164,39 @@ def began() -> float:
     return float(os.environ.setdefault(BEGAN, str(time.time())))
 
 
-def _must_refresh(step: Step, store: Store) -> bool:
-    """Tell whether `refresh` still asks for this stage: once a command, not once a point of its sweep."""
-    return step.refresh and store.manifest(step.key)["started"] < began()
+@contextlib.contextmanager
+def _command(planned: Plan) -> Iterator[float]:
+    """Give the time that tells what a `refresh` has made anew already: once a command, not once a point of its sweep.
+
+    A command that was killed or stopped is the same one when it is typed again: what it had made anew stands.
+    """
+    refreshed = [step.key for step in planned.steps if step.refresh]
+    if not refreshed:
+        yield 0.0
+        return
+    name = hashlib.sha256("\n".join([*refreshed, planned.steps[-1].key]).encode()).hexdigest()[:24]
+    with planned.store.command(name, began()) as since:
+        yield since
+
+
+def _is_wanted(step: Step, store: Store, since: float) -> bool:
+    """Tell whether a stage is to be made: it is not there, or `refresh` still asks for another."""
+    return not store.has(step.key) or (step.refresh and store.manifest(step.key)["started"] < since)
+
+
+def _make_or_adopt(planned: Plan, step: Step, stop: Stop, folder: Path, since: float, *, smoke: bool) -> dict[str, Any]:
+    try:
+        return _make_locked(planned, step, stop, folder, smoke=smoke)
+    except Stopped:
+        raise
+    except Exception as error:
+        if not _is_wanted(step, planned.store, since):
+            return {}  # our claim ran out, another process made it, and cleared away what we still worked with
+        if isinstance(error, KonomiError) or not (full := full_disk(error)):
+            raise
+        raise KonomiError(
+            f"{step.name}: {full}; nothing half-written was published. Make room and type the same command again"
+        ) from error
 
 
 def _check_stop(step: Step, stop: Stop) -> None:
@@ -171,8 +206,9 @@ def _check_stop(step: Step, stop: Stop) -> None:
 
 def _make_locked(planned: Plan, step: Step, stop: Stop, folder: Path, *, smoke: bool) -> dict[str, Any]:
     store, key = planned.store, step.key
-    resume = None if step.refresh else store.resume(key)
-    with store.writing() as out, store.attempt(key) as work:
+    resume = store.resume(key, anew=step.refresh)
+    read = _inputs(store, step)
+    with store.writing() as out, store.attempt(key, anew=step.refresh) as work:
         job = Job(
             name=step.name, recipe=planned.name, key=key, out=out, work=work, resume=resume, smoke=smoke, stop=stop,
             model_card=_model_card(planned, step),
@@ -180,23 +216,29 @@ def _make_locked(planned: Plan, step: Step, stop: Stop, folder: Path, *, smoke: 
         with provenance.measured() as usage:
             run_stage(step, job, log=folder / "run.log")
             gc.collect()  # a model that nobody holds any more is not the next stage's memory
-        _look_again(step)
-        manifest = _manifest(planned, step, job, usage)
-        if store.has(key):
-            store.remove(key)
-        made = store.publish(out, key, manifest)
+        _look_again(store, step, read)
+        made = store.publish(out, key, _manifest(planned, step, job, usage), replace=step.refresh)
     store.drop_work(key)
     return {"cached": not made, "resumed": resume is not None}
 
 
-def _look_again(step: Step) -> None:
+def _inputs(store: Store, step: Step) -> dict[str, tuple[int, int] | None]:
+    """Return which folders the artifacts are in that a stage reads: a `refresh` elsewhere may replace one."""
+    return {where: store.state(artifact.key) for where, artifact in step.inputs.items()}
+
+
+def _look_again(store: Store, step: Step, read: dict[str, tuple[int, int] | None]) -> None:
     """Refuse to publish where what the stage read has changed while it ran."""
     if faults := checked(step.stage, step.name):
         raise Faults(faults)
     now = keys.parts(step.stage)
-    if now != step.parts:
-        changed = "; ".join(keys.differences(now, step.parts))
-        raise KonomiError(f"{step.name}: its input changed while it ran, so nothing was published: {changed}")
+    changed = keys.differences(now, step.parts) if now != step.parts else []
+    replaced = [where for where, state in _inputs(store, step).items() if state != read[where]]
+    changed += [f"{where}: {step.inputs[where].key} was replaced or removed" for where in replaced]
+    if changed:
+        raise KonomiError(
+            f"{step.name}: its input changed while it ran, so nothing was published: {'; '.join(changed)}"
+        )
 
 
 def _manifest(planned: Plan, step: Step, job: Job, usage: provenance.Usage) -> dict[str, Any]:

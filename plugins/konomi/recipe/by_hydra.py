@@ -31,7 +31,7 @@ VERSION_BASE: dict[str, str] = {"version_base": "1.3"} if HYDRA_1_3 else {}
 REFUSED = (HydraException, OmegaConfBaseException)
 """What Hydra raises where it cannot compose."""
 
-GLOBAL_OPTIONS = ("store", "until", "refresh", "deadline", "focus", "goal", "name")
+GLOBAL_OPTIONS = ("store", "until", "refresh", "deadline", "focus", "goal", "lock", "name")
 """Keys of a recipe that are konomi's own; every other mapping with a plugin is a stage."""
 
 _kept: dict[tuple[str, tuple[str, ...]], DictConfig] = {}

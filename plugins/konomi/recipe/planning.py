@@ -18,6 +18,7 @@ from konomi.recipe.composition import Composed, values
 from konomi.recipe.short_forms import stages as stage_names
 from konomi.stage import Cost
 from konomi.store import Artifact, Store
+from konomi.store.locks import LOCKS
 
 
 @dataclasses.dataclass
@@ -105,7 +106,7 @@ class _Planner:
         self.faults = faults
         self.names = stage_names(cfg)
         self.values = values(cfg, faults)
-        self.store = Store(str(self.values.get("store") or ".konomi"))
+        self.store = Store(str(self.values.get("store") or ".konomi"), self._lock())
         self.steps: dict[str, Step] = {}
         self._faulty: dict[str, Artifact] = {}
         self.needed: list[str] = []
@@ -216,6 +217,13 @@ class _Planner:
         node: dict[str, Any] = OmegaConf.to_container(self.cfg[name], resolve=False, enum_to_str=True)  # type: ignore[assignment]
         self.steps[name] = Step(name, stage, node, parts, artifact, inputs, cached, why, cost=_cost(stage))
         return artifact
+
+    def _lock(self) -> str:
+        value = str(self.values.get("lock") or LOCKS[0])
+        if value in LOCKS:
+            return value
+        self.faults.append(Fault("lock", f"there is no kind of lock {value}", did_you_mean(value, LOCKS)))
+        return LOCKS[0]
 
     def _deadline(self) -> float | None:
         value = self.values.get("deadline")

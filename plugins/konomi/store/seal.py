@@ -25,6 +25,7 @@ def seal(folder: Path, **facts: Any) -> None:
         os.fsync(stream.fileno())
     written.rename(folder / SEAL)
     sync_folder(folder)
+    sync_folder(folder.parent)
 
 
 def sealed(folder: Path) -> dict[str, Any] | None:
@@ -54,17 +55,26 @@ def sync_tree(folder: Path) -> None:
     """Write a folder's files and then its sub-folders, from the bottom up, to the disk."""
     for top, _, files in os.walk(folder, topdown=False):
         for name in files:
-            descriptor = os.open(Path(top) / name, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            if not (path := Path(top) / name).is_symlink():  # a link is an entry of its folder, and may lead nowhere
+                _sync(path, os.O_RDONLY)
         sync_folder(Path(top))
 
 
 def sync_folder(folder: Path) -> None:
     """Write a folder's own entries to the disk, so that a rename in it outlives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    _sync(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, each entered into its parent on the disk."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        sync_folder(each.parent)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

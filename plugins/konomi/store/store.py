@@ -2,9 +2,11 @@
 
 objects/<key>/          whole artifacts, each with its manifest, never changed
 tmp/<token>/            being written; no reader looks here
-work/<key>/<attempt>/   a training's checkpoints, one folder an attempt
+work/<key>/<attempt>/   a training's checkpoints, one folder an attempt; those of a refresh in a folder of their own
 locks/<key>.lock        saves work; correctness never rests on it
+replaced/<key>/         an artifact while a newer one takes its place, where the two cannot be exchanged in one step
 trash/                  what is on its way out
+commands/               refreshes that are not finished
 events.jsonl            one line for each artifact that was made
 """
 
@@ -12,35 +14,54 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from konomi.faults import KonomiError
 from konomi.store.artifact import MANIFEST
-from konomi.store.seal import newest_sealed, sync_folder, sync_tree
+from konomi.store.exchange import exchange
+from konomi.store.locks import held
+from konomi.store.seal import make_folder, newest_sealed, sync_folder, sync_tree
 
-POLL_SECONDS = 0.2
-"""How often a waiter looks whether another process has finished the artifact."""
+REMAINS_SECONDS = 30 * 86400
+"""Age after which what another machine left half-written counts as abandoned; whether its writer lives, it knows."""
 
 
 class Store:
-    """A folder of artifacts. Any number of processes may use one at once."""
+    """A folder of artifacts. Any number of processes may use one at once; `lock` is one of `locks.LOCKS`."""
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, lock: str = "file") -> None:
         self.root = Path(root).absolute()
+        self._lock = lock
 
     def path(self, key: str) -> Path:
         """Return where the artifact of a key is, or will be."""
         return self.root / "objects" / key
 
     def has(self, key: str) -> bool:
-        """Tell whether the artifact is there, whole."""
-        return (self.path(key) / MANIFEST).exists()
+        """Tell whether the artifact is there, whole. Raises `OSError` where the disk does not answer."""
+        try:
+            (self.path(key) / MANIFEST).stat()
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return False
+        except OSError as error:
+            if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+                return False
+            raise
+        return True
+
+    def state(self, key: str) -> tuple[int, int] | None:
+        """Return what tells an artifact from one that replaced it; None where there is none."""
+        if not self.has(key):
+            return None
+        found = (self.path(key) / MANIFEST).stat()
+        return found.st_ino, found.st_mtime_ns
 
     def manifest(self, key: str) -> dict[str, Any]:
         """Return the manifest of an artifact."""
@@ -56,124 +77,240 @@ class Store:
         """Return the folder of all attempts at an artifact."""
         return self.root / "work" / key
 
-    def resume(self, key: str) -> Path | None:
-        """Return the newest checkpoint of any attempt whose seal holds."""
-        return newest_sealed(self.work(key)) if self.work(key).exists() else None
+    def resume(self, key: str, *, anew: bool = False) -> Path | None:
+        """Return the newest checkpoint whose seal holds: of any attempt, or of those at replacing what is there."""
+        folder = self._attempts(key, anew=anew)
+        return newest_sealed(folder) if folder.exists() else None
 
     @contextlib.contextmanager
-    def attempt(self, key: str) -> Iterator[Path]:
+    def attempt(self, key: str, *, anew: bool = False) -> Iterator[Path]:
         """Give a new folder for one attempt's checkpoints; it stays behind, for a successor to read."""
-        folder = self.work(key) / f"{time.time_ns():020d}-{os.urandom(4).hex()}"
+        folder = self._attempts(key, anew=anew) / f"{time.time_ns():020d}-{os.urandom(4).hex()}"
+        make_folder(folder)
         yield folder
         with contextlib.suppress(OSError):
             folder.rmdir()  # an attempt that left nothing leaves no folder
 
+    def _attempts(self, key: str, *, anew: bool) -> Path:
+        """Return the folder of an artifact's attempts; those at replacing it lie apart, by what they replace.
+
+        So a refresh goes on from its own checkpoints when it was killed, and never from those that led to the
+        artifact that it is to replace.
+        """
+        if not anew:
+            return self.work(key)
+        return self.work(key) / f"anew-{self.manifest(key).get('started', 0) if self.has(key) else 0}"
+
+    def _drop_finished_work(self, key: str) -> None:
+        """Delete attempts whose artifact was published by a process that was killed before it could delete them."""
+        unfinished = self._attempts(key, anew=True)
+        for folder in _entries(self.work(key)):
+            if folder != unfinished:
+                self._discard(folder)
+        with contextlib.suppress(OSError):
+            self.work(key).rmdir()
+
     @contextlib.contextmanager
     def writing(self) -> Iterator[Path]:
         """Give a new folder to fill; whatever was not published from it is removed."""
-        folder = self.root / "tmp" / f"{_here()}.{os.getpid()}.{os.urandom(4).hex()}"
+        folder = self.root / "tmp" / _token()
         folder.mkdir(parents=True)
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def publish(self, folder: Path, key: str, manifest: dict[str, Any]) -> bool:
+    def publish(self, folder: Path, key: str, manifest: dict[str, Any], *, replace: bool = False) -> bool:
         """Make a filled folder the artifact of a key; False where another process was first, whose artifact stands.
 
         The order is what makes it safe: manifest, sync of every file and folder, rename, sync of the parent. The
-        target is never created beforehand, because a rename over an empty folder would succeed.
+        target is never created beforehand, because a rename over an empty folder would succeed. With `replace` the
+        new artifact takes the place of one that is there.
         """
         (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
         sync_tree(folder)
-        target = self.path(key)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path(key).parent)
+        made = (replace and self._exchange(folder, key)) or self._put(folder, key)
+        sync_folder(self.path(key).parent)
+        if made:
+            event = {"event": "made", "key": key, "stage": manifest.get("stage"), "seconds": manifest.get("seconds")}
+            with contextlib.suppress(OSError):  # the artifact is there, whatever becomes of its line
+                self.record(event)
+        return made
+
+    def _put(self, folder: Path, key: str) -> bool:
+        """Rename a folder into place where no whole artifact is; what lies there without a manifest gives way."""
+        while True:
+            try:
+                folder.rename(self.path(key))
+                return True
+            except FileNotFoundError:
+                if not self.has(key):  # else a network disk renamed, lost its answer, and asked again
+                    raise
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+            if self.has(key):
+                return False
+            self._discard(self.path(key))
+
+    def _exchange(self, folder: Path, key: str) -> bool:
+        """Put a folder in an artifact's place; False where there is none.
+
+        Where the system cannot exchange the two, the old one waits in `replaced/` for the length of two renames; a
+        process that is killed between them leaves it to `create`, which puts it back.
+        """
+        target, aside = self.path(key), self.root / "replaced" / key
         try:
-            folder.rename(target)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
+            if exchange(folder, target):
+                return True  # the old one is now in `tmp`, and goes with what was not published
+            make_folder(aside.parent)
+            self._discard(aside)
+            target.rename(aside)
+        except FileNotFoundError:
             return False
-        sync_folder(target.parent)
-        self.record({"event": "made", "key": key, "stage": manifest.get("stage"), "seconds": manifest.get("seconds")})
-        return True
+        made = self._put(folder, key)
+        self._discard(aside)
+        return made
+
+    def _restore(self, key: str) -> None:
+        """Put back an artifact whose replacement was killed between its two renames."""
+        aside = self.root / "replaced" / key
+        if aside.exists() and not self._put(aside, key):
+            self._discard(aside)
+
+    def _unless_made(self, key: str, tidy: Callable[[str], None]) -> None:
+        """Clear up around a key, holding its lock; where another process makes it, that one knows what it does."""
+
+        class _Busy(Exception):
+            pass
+
+        def busy() -> None:
+            raise _Busy
+
+        with contextlib.suppress(_Busy, OSError, ValueError), self.lock(key, busy):
+            tidy(key)
+
+    @contextlib.contextmanager
+    def command(self, name: str, began: float) -> Iterator[float]:
+        """Give the time at which a command began that may have been killed or stopped, and is gone on with here.
+
+        It is kept under a name until the command ends well.
+        """
+        kept = self.root / "commands" / name
+        try:
+            began = float(kept.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            temporary = kept.with_name(f"{name}.{_token()}")
+            temporary.write_text(repr(began), encoding="ascii")
+            temporary.rename(kept)
+        yield began
+        kept.unlink(missing_ok=True)
 
     def record(self, event: dict[str, Any]) -> None:
         """Append a line to `events.jsonl`, whole even where several processes write."""
         line = json.dumps({"time": time.time(), "pid": os.getpid(), **event}, ensure_ascii=False) + "\n"
-        descriptor = os.open(self.root / "events.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        descriptor = os.open(self.root / "events.jsonl", os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(descriptor, line.encode())
+            end = os.fstat(descriptor).st_size
+            torn = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"  # a full disk took half of the last one
+            os.write(descriptor, ("\n" * torn + line).encode())
         finally:
             os.close(descriptor)
 
     def events(self) -> list[dict[str, Any]]:
-        """Return what was recorded, oldest first."""
+        """Return what was recorded, oldest first; a line that a full disk tore is left out."""
         path = self.root / "events.jsonl"
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+        found = []
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line))
+        return found
 
     def remove(self, key: str) -> None:
         """Take an artifact out of sight at once, then delete it."""
-        trash = self.root / "trash" / f"{_here()}.{os.getpid()}.{os.urandom(4).hex()}"
-        trash.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            self.path(key).rename(trash)
-            shutil.rmtree(trash)
+        self._discard(self.path(key))
 
     def drop_work(self, key: str) -> None:
-        """Delete the attempts at an artifact that is published."""
-        shutil.rmtree(self.work(key), ignore_errors=True)
+        """Delete the attempts at an artifact that is published; what cannot be deleted now stays, and harms nobody."""
+        with contextlib.suppress(OSError):
+            self._discard(self.work(key))
+
+    def _discard(self, folder: Path) -> None:
+        """Rename a folder into the trash, so that it is gone as a whole, then delete it."""
+        if not folder.exists():
+            return
+        trash = self.root / "trash" / _token()
+        trash.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)
 
     @contextlib.contextmanager
     def lock(self, key: str, wait: Any = None) -> Iterator[None]:
-        """Hold the making of a key; waits for another holder, calling `wait()` now and then (it may raise).
-
-        A killed holder's lock is free at once. A lock file is never deleted: that would give two holders.
-        """
-        from filelock import FileLock, Timeout
-
-        path = self.root / "locks" / f"{key}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
-        while True:
-            try:
-                lock.acquire(timeout=POLL_SECONDS)
-                break
-            except Timeout:
-                if wait is not None:
-                    wait()
-        try:
+        """Hold the making of a key; waits for another holder, calling `wait()` now and then (it may raise)."""
+        folder = self.root / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        with held(folder, key, self._lock, wait):
             yield
-        finally:
-            lock.release()
 
     def create(self) -> None:
-        """Make the store's folder; raises `KonomiError` where that is impossible."""
+        """Make the store's folder, or clear up in it after killed processes; raises `KonomiError` where it cannot."""
         try:
-            (self.root / "objects").mkdir(parents=True, exist_ok=True)
+            make_folder(self.root / "objects")
         except OSError as error:
             raise KonomiError(
                 f"the store {self.root} cannot be made: {error.strerror}; choose another with store=FOLDER"
             ) from error
-        self._reclaim()
+        for aside in _entries(self.root / "replaced"):
+            self._unless_made(aside.name, self._restore)
+        for work in _entries(self.root / "work"):
+            if self.has(work.name):
+                self._unless_made(work.name, self._drop_finished_work)
+        with contextlib.suppress(OSError):  # what cannot be deleted now waits for another time
+            self._reclaim()
 
     def _reclaim(self) -> None:
         """Delete what killed processes of this machine left half-written, and what was on its way out."""
-        for folder in [*_entries(self.root / "tmp"), *_entries(self.root / "trash")]:
-            host, _, rest = folder.name.partition(".")
-            process = rest.partition(".")[0]
-            if host == _here() and process.isdigit() and not _alive(int(process)):
+        for folder in _entries(self.root / "tmp"):
+            if _abandoned(folder):
+                self._discard(folder)
+        for folder in _entries(self.root / "trash"):
+            if _abandoned(folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+def _token() -> str:
+    """Return a name that no other writer takes, and that says who writes."""
+    return f"{_here()}.{os.getpid()}.{os.urandom(4).hex()}"
+
+
+@functools.cache
 def _here() -> str:
+    """Return what makes a process number mean one process: host, boot, and (in containers) its namespace."""
     import platform
 
-    return platform.node().replace(".", "-") or "here"
+    name = platform.node().replace(".", "-") or "here"
+    with contextlib.suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
+        space = "".join(filter(str.isdigit, str(Path("/proc/self/ns/pid").readlink())))
+        return f"{name}-{boot}-{space}"
+    return name
 
 
 def _entries(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _abandoned(folder: Path) -> bool:
+    """Tell whether the process that wrote a folder is gone."""
+    host, _, rest = folder.name.partition(".")
+    process = rest.partition(".")[0]
+    if host == _here() and process.isdigit():
+        return not _alive(int(process))
+    times = [folder.lstat().st_mtime, *(path.lstat().st_mtime for path in folder.rglob("*"))]
+    return time.time() - max(times) > REMAINS_SECONDS
 
 
 def _alive(process: int) -> bool:
