@@ -24,6 +24,7 @@ from konomi.recipe.build import checked, plugins_in
 from konomi.recipe.planning import Plan, Step, plan, plan_config
 from konomi.report.figures import duration, size
 from konomi.store import Store
+from konomi.store.collect import record_run
 
 STOP_SIGNALS = ("SIGTERM", "SIGUSR1", "SIGUSR2")
 """Signals that ask for a stop in good order; schedulers send them before they kill."""
@@ -81,6 +82,8 @@ def carry_out(planned: Plan, folder: Path, *, say: Say = print, smoke: bool = Fa
     gc.enable()
     planned.store.create()
     folder.mkdir(parents=True, exist_ok=True)
+    if not smoke:
+        record_run(planned.store, folder, planned.recipe, [step.key for step in planned.steps])
     done = Run(folder=folder, recipe=planned.recipe)
     rows: list[dict[str, Any]] = []
     begin = time.perf_counter()

@@ -22,7 +22,7 @@ from typing import Any
 
 from konomi.faults import KonomiError
 from konomi.store.artifact import MANIFEST
-from konomi.store.seal import newest_sealed, sync_folder, sync_tree
+from konomi.store.seal import fingerprints, newest_sealed, sync_folder, sync_tree
 
 POLL_SECONDS = 0.2
 """How often a waiter looks whether another process has finished the artifact."""
@@ -51,6 +51,14 @@ class Store:
         """Return the keys of all whole artifacts."""
         objects = self.root / "objects"
         return sorted(path.name for path in objects.iterdir() if self.has(path.name)) if objects.exists() else []
+
+    def youngest(self) -> list[str]:
+        """Return what there is in the folder of artifacts, the youngest first; no manifest is looked at."""
+        try:
+            entries = [(entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in os.scandir(self.path(""))]
+        except FileNotFoundError:
+            return []
+        return [name for _, name in sorted(entries, reverse=True)]
 
     def work(self, key: str) -> Path:
         """Return the folder of all attempts at an artifact."""
@@ -84,7 +92,8 @@ class Store:
         The order is what makes it safe: manifest, sync of every file and folder, rename, sync of the parent. The
         target is never created beforehand, because a rename over an empty folder would succeed.
         """
-        (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
+        sealed = {**manifest, "files": fingerprints(folder)}
+        (folder / MANIFEST).write_text(json.dumps(sealed, ensure_ascii=False, indent=1), encoding="utf-8")
         sync_tree(folder)
         target = self.path(key)
         target.parent.mkdir(parents=True, exist_ok=True)
