@@ -60,12 +60,13 @@ def run(recipe: str, overrides: Sequence[str] = (), *, folder: str | Path | None
     PosixPath('runs/quickstart/…/report.html')
     """
     planned = plan(recipe, overrides)
-    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-    at = Path(folder) if folder else _fresh(Path("runs") / recipe / stamp)
+    at = Path(folder) if folder else fresh_folder(recipe)
     return carry_out(planned, at, say=(lambda line: None) if quiet else print)
 
 
-def _fresh(folder: Path) -> Path:
+def fresh_folder(recipe: str) -> Path:
+    """Make and return a new folder for a run, where Hydra is not there to do it."""
+    folder = Path("runs") / recipe / time.strftime("%Y-%m-%d_%H-%M-%S")
     for number in range(1000):
         candidate = folder if number == 0 else folder.with_name(f"{folder.name}-{number}")
         with contextlib.suppress(FileExistsError):
