@@ -29,8 +29,8 @@ from konomi.recipe.hardening import COMMAND_LINE_ONLY
 RECIPE = "konomi_rerun"
 """Name of the recipe while it is composed."""
 _INTERPOLATION = re.compile(r"\$\{([\w.\-]+)\}")
-NOT_AGAIN = ("until", "refresh", "deadline", "store")
-"""What said how a run went, and not what it made."""
+NOT_AGAIN = ("until", "refresh", "deadline", "store", "defaults")
+"""What said how a run went, and not what it made; and what no composed recipe holds."""
 
 
 @contextlib.contextmanager
