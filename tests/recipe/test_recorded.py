@@ -62,7 +62,8 @@ def test_further_overrides_stand_on_top(kitchen: Path, capfd: pytest.CaptureFixt
     wanted = konomi.plan("meal", ["word.word=味", "lunch.flavour.grams=2", "dinner.flavour.corns=7"])
     assert newest_run() == {step.name: step.key for step in wanted.steps}
     made = Store(done.artifacts["word"].parents[1]).manifest(newest_run()["dinner"])
-    assert (made["recipe"], made["overrides"]) == ("meal", ["word.word=味", "lunch.flavour.grams=2", "dinner.flavour.corns=7"])  # fmt: skip
+    assert made["recipe"] == "meal"
+    assert made["overrides"] == ["word.word=味", "lunch.flavour.grams=2", "dinner.flavour.corns=7"]
 
 
 def test_another_plugin_leaves_the_values_of_the_old_one_behind(
@@ -120,15 +121,16 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
+DISH = {"plugin": "stage/dish", "data": "${artifact:word}", "flavour": {"plugin": "flavour/salt"}}
 HOSTILE: list[tuple[str, Any, str]] = [
     ("word", {"_target_": "os.system"}, "_target_"),
     ("word", {"plugin": "stage/nothing"}, "there is no stage called nothing any more"),
     ("word", {"plugin": "stage/word", "wrod": 1}, "wrod"),
     ("word", {"plugin": "stage/word", "word": {"_target_": "os.system"}}, ""),
-    ("lunch", {"plugin": "stage/dish", "data": "${artifact:word}", "flavour": {"plugin": "flavour/salt", "grams": "much"}}, "lunch.flavour"),
+    ("lunch", DISH | {"flavour": {"plugin": "flavour/salt", "grams": "much"}}, "lunch.flavour"),
     ("hydra", {"callbacks": {"x": {"_target_": "os.system"}}}, "hydra"),
-    ("lunch", {"plugin": "stage/dish", "data": "../../etc", "flavour": {"plugin": "flavour/salt"}}, "no stored artifact"),
-]  # fmt: skip
+    ("lunch", DISH | {"data": "../../etc"}, "no stored artifact"),
+]
 
 
 @pytest.mark.parametrize(("name", "value", "said"), HOSTILE)
@@ -143,9 +145,7 @@ def test_a_strangers_manifest_meets_the_checks_of_a_recipe(
     assert said in told
 
 
-def test_what_only_the_command_line_may_say_must_be_said_anew(
-    kitchen: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_what_only_the_command_line_may_say_must_be_said_anew(kitchen: Path, capfd: pytest.CaptureFixture[str]) -> None:
     config = {"sft": {"plugin": "stage/sft", "model": {"plugin": "model/hub", "trust_remote_code": True}}}
     with pytest.raises(konomi.faults.Faults, match=r"type sft\.model\.trust_remote_code=true"):
         written(config)

@@ -73,7 +73,6 @@ def test_gc_lists_and_deletes_only_when_asked(typed: Any) -> None:
     assert "freed (" in said
     assert not dinner.exists()
     assert store_of(kept).made() == sorted(path.name for path in kept.artifacts.values())
-    assert list((store_of(kept).root / "runs").iterdir())[0].name.endswith(".json")
     assert len(list((store_of(kept).root / "runs").iterdir())) == 1
 
 

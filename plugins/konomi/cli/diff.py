@@ -39,7 +39,10 @@ def difference(store: Store, first: Mapping[str, Any], second: Mapping[str, Any]
     code = [flat(item.get("git") or {}) for item in both]
     recipes = [_recipe(store, item) for item in both]
     alone = recipes[0].keys() ^ recipes[1].keys()
-    recipes = [flat({name: value for name, value in item.items() if name not in alone}) | _named(item, alone) for item in recipes]
+    recipes = [
+        flat({name: value for name, value in item.items() if name not in alone}) | _named(item, alone)
+        for item in recipes
+    ]
     results = [{name: value for name, value in flat(item.get("results") or {}).items() if not isinstance(value, list)}
                for item in both]  # fmt: skip
     spent = [{"time": duration(item.get("seconds")), "peak memory": size(item.get("peak_memory"))} for item in both]
@@ -58,7 +61,11 @@ def _recipe(store: Store, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a recipe that the artifact was made by: its stage and those before it, as composed."""
     config = manifest.get("recipe_config") or {}
     stages = {str(item["stage"]) for item in lineage_of(store, manifest).values()} | {str(manifest["stage"])}
-    known = {name for name, value in config.items() if isinstance(value, dict) and str(value.get("plugin")).startswith("stage/")}
+    known = {
+        name
+        for name, value in config.items()
+        if isinstance(value, dict) and str(value.get("plugin")).startswith("stage/")
+    }
     return {name: value for name, value in config.items() if name not in HOW and (name not in known or name in stages)}
 
 
@@ -80,7 +87,9 @@ def flat(value: Any, path: str = "") -> dict[str, Any]:
 
 
 def _paired(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, list[Any]]:
-    return {name: [first.get(name), second.get(name)] for name in [*first, *(item for item in second if item not in first)]}
+    return {
+        name: [first.get(name), second.get(name)] for name in [*first, *(item for item in second if item not in first)]
+    }
 
 
 def _changed(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, list[Any]]:

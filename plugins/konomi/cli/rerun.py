@@ -1,4 +1,4 @@
-"""`konomi rerun ARTIFACT [overrides]`: an artifact made again from the recipe in its manifest, whatever became of it."""
+"""`konomi rerun ARTIFACT [overrides]`: an artifact made again from the recipe in its own manifest."""
 
 from __future__ import annotations
 
@@ -82,7 +82,9 @@ def _retold(fault: Fault, manifest: Path) -> Fault:
         what = f"the record has the values that {group} chose, and not the choice"
         return Fault(fault.where, what, f"give the values themselves ({group}.OPTION=…); konomi show lists them")
     where = f"recorded in {manifest}"
-    return Fault(fault.where.replace(f"recipe {RECIPE}", where), fault.what.replace(f"the recipe {RECIPE}", where), fault.hint)
+    return Fault(
+        fault.where.replace(f"recipe {RECIPE}", where), fault.what.replace(f"the recipe {RECIPE}", where), fault.hint
+    )
 
 
 def changes(manifest: Mapping[str, Any], before: Mapping[str, Mapping[str, Any]], planned: Plan) -> Iterator[str]:

@@ -24,7 +24,8 @@ def main(argv: Sequence[str]) -> int:
     """Show an artifact's recipe, lineage, versions and results."""
     arguments = with_store(parser("show", "ARTIFACT [--store FOLDER] [--json]"))
     arguments.add_argument(
-        "which", help="a key or the beginning of one, a name, a stage (its newest artifact), a folder (RUN_FOLDER/STAGE)"
+        "which",
+        help="a key or the beginning of one, a name, a stage (its newest artifact), a folder (RUN_FOLDER/STAGE)",
     )
     arguments.add_argument("--json", action="store_true", help="print the whole manifest as JSON and nothing else")
     given, store = parsed(arguments, argv)
@@ -78,7 +79,9 @@ def text(manifest: Mapping[str, Any], folder: Path, store: Store) -> str:
     if manifest.get("inputs"):
         lines += ["  made from", *tree(manifest, lineage_of(store, manifest), "    ", set())]
     lines += _block("options", manifest.get("config") or {})
-    results = {name: value for name, value in (manifest.get("results") or {}).items() if not isinstance(value, (dict, list))}
+    results = {
+        name: value for name, value in (manifest.get("results") or {}).items() if not isinstance(value, (dict, list))
+    }
     return "\n".join([*lines, *_block("results", results)])
 
 

@@ -1,8 +1,9 @@
-"""`konomi store ls | why A B | gc | verify`: what there is, why two keys differ, what can go, whose seals do not hold."""
+"""`konomi store ls | why A B | gc | verify`: what there is, why keys differ, what can go, whose seals do not hold."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import time
@@ -35,7 +36,9 @@ def main(argv: Sequence[str]) -> int:
     """Carry out one of the store's commands."""
     arguments = with_store(parser("store", USAGE))
     arguments.add_argument("word", nargs="?", help=" | ".join(WORDS))
-    arguments.add_argument("which", nargs="*", metavar="ARTIFACT", help="a key, its beginning, a name, RUN_FOLDER/STAGE")
+    arguments.add_argument(
+        "which", nargs="*", metavar="ARTIFACT", help="a key, its beginning, a name, RUN_FOLDER/STAGE"
+    )
     arguments.add_argument("--json", action="store_true", help="print JSON and nothing else")
     arguments.add_argument("--delete", action="store_true", help="gc: delete what it lists")
     arguments.add_argument("--inputs", action="store_true", help="gc: what kept artifacts were made from may go, too")
@@ -48,8 +51,11 @@ def main(argv: Sequence[str]) -> int:
         hint = "type konomi store ls" if given.word is None else did_you_mean(given.word, WORDS)
         raise KonomiError(f"store does {', '.join(WORDS)}; {hint}")
     if (given.word == "why") != bool(given.which) or (given.which and len(given.which) != 2):
-        raise KonomiError("type konomi store why A B, with two artifacts" if given.word == "why" else
-                          f"konomi store {given.word} takes no artifact; leave out {' '.join(given.which)}")  # fmt: skip
+        needed = "type konomi store why A B, with two artifacts"
+        spare = f"konomi store {given.word} takes no artifact; leave out {' '.join(given.which)}"
+        raise KonomiError(needed if given.word == "why" else spare)
+    if given.delete and given.word != "gc":
+        raise KonomiError("--delete belongs to gc; type konomi store gc --delete")
     if not (store.root / "objects").is_dir():
         raise KonomiError(f"there is no store {store.root}; choose one with --store FOLDER")
     return {"ls": _ls, "why": _why, "gc": _gc, "verify": _verify}[given.word](given, store)
@@ -138,7 +144,7 @@ def compared(store: Store, old: str, new: str, seen: set[tuple[str, str]] | None
         return found
     seen.add((old, new))
     before, after = store.manifest(old), store.manifest(new)
-    inputs = [{where: key for where, key in (item.get("inputs") or {}).items()} for item in (before, after)]
+    inputs = [dict(item.get("inputs") or {}) for item in (before, after)]
     for where in sorted(inputs[0].keys() & inputs[1].keys()):
         if inputs[0][where] != inputs[1][where]:
             found["inputs"][where] = compared(store, inputs[0][where], inputs[1][where], seen)
@@ -175,8 +181,7 @@ def _gc(given: Any, store: Store) -> int:
         outcome = [(item, "") for item in found]
     freed = sum(item.size for item, stayed in outcome if not stayed)
     if given.json:
-        rows = [{"key": item.key, "path": str(item.path), "size": item.size, "attempts": item.attempts, "stayed": stayed}
-                for item, stayed in outcome]  # fmt: skip
+        rows = [dataclasses.asdict(item) | {"path": str(item.path), "stayed": stayed} for item, stayed in outcome]
         print(json.dumps({"deleted": given.delete, "bytes": freed, "found": rows, "unseen": held.unseen}, indent=1))
         return 0
     for item, stayed in outcome:
@@ -187,7 +192,7 @@ def _gc(given: Any, store: Store) -> int:
     if given.delete:
         print(f"{size(freed)} freed ({freed:,} bytes); {left} artifacts stay")
     elif found:
-        print(f"{size(freed)} can be freed ({freed:,} bytes), {left} artifacts stay; konomi store gc --delete does it")
+        print(f"{size(freed)} can be freed ({freed:,} bytes), {left} artifacts stay; type konomi store gc --delete")
     else:
         print(f"nothing to delete: runs and names refer to all {left} artifacts")
     return 0
@@ -205,7 +210,9 @@ def _verify(given: Any, store: Store) -> int:
 
     paths = entries(store)
     total = sum(size_of(path) for path in paths)
-    with tqdm(total=total, unit="B", unit_scale=True, desc="verify", leave=False, disable=True if given.json else None) as bar:
+    with tqdm(
+        total=total, unit="B", unit_scale=True, desc="verify", leave=False, disable=True if given.json else None
+    ) as bar:
         verdicts = [verify(path, made_key, bar.update) for path in paths]
     wrong = [verdict for verdict in verdicts if verdict.wrong]
     if given.json:
@@ -220,7 +227,8 @@ def _verdict_lines(verdicts: Sequence[Verdict]) -> Iterator[str]:
     for verdict in verdicts:
         yield from (f"{verdict.key}: {line}" for line in verdict.wrong)
     if unsealed := [verdict.key for verdict in verdicts if not verdict.sealed]:
-        yield f"unsealed, since an earlier version of konomi published them; only manifests were read: {', '.join(unsealed)}"
+        listed = ", ".join(unsealed)
+        yield f"unsealed, since an earlier version of konomi published them; only manifests were read: {listed}"
     damaged = sum(bool(verdict.wrong) for verdict in verdicts)
     held = sum(verdict.sealed and not verdict.wrong for verdict in verdicts)
     counted = size(sum(verdict.size for verdict in verdicts))

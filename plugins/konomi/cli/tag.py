@@ -23,7 +23,9 @@ def main(argv: Sequence[str]) -> int:
     arguments = with_store(parser("tag", USAGE))
     arguments.add_argument("words", nargs="*", metavar="ARTIFACT NAME", help="a key, its beginning, a stage, a name, …")
     arguments.add_argument("--move", action="store_true", help="give a name that exists to another artifact")
-    arguments.add_argument("--delete", metavar="NAME", help="take a name away; the artifact stays until konomi store gc")
+    arguments.add_argument(
+        "--delete", metavar="NAME", help="take a name away; the artifact stays until konomi store gc"
+    )
     arguments.add_argument("--json", action="store_true", help="print the names as JSON and nothing else")
     given, store = parsed(arguments, argv)
     if given.delete is not None:

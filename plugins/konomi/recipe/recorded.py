@@ -136,7 +136,9 @@ class _Writer:
         if name not in COMMAND_LINE_ONLY or value in (None, False):
             return value
         if name not in self._told:
-            self.faults.append(Fault(path, f"the run was told {value}, and that must be said anew", f"type {path}=true"))
+            self.faults.append(
+                Fault(path, f"the run was told {value}, and that must be said anew", f"type {path}=true")
+            )
         return False
 
 

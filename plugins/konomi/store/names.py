@@ -137,7 +137,9 @@ def stored_key(store: Store, word: str) -> str | None:
         return word
     if key := named(store, word):
         if not store.has(key):
-            raise KonomiError(f"{word} names {key}, which is no longer in {store.root}; type konomi tag --delete {word}")
+            raise KonomiError(
+                f"{word} names {key}, which is no longer in {store.root}; type konomi tag --delete {word}"
+            )
         return key
     return _key_of_folder(store, Path(word))
 
@@ -162,9 +164,7 @@ def folder_of(store: Store, word: str) -> Path:
     known = [*stages, *names(store), *store.made()]
     hint = did_you_mean(word, known).partition(" (known")[0] if known else ""
     listed = "konomi store ls lists what there is"
-    raise KonomiError(
-        f"there is no artifact {word} in {store.root}; {hint if hint.startswith('did you') else listed}"
-    )
+    raise KonomiError(f"there is no artifact {word} in {store.root}; {hint if hint.startswith('did you') else listed}")
 
 
 def key_of(store: Store, word: str) -> str:
@@ -184,7 +184,11 @@ def made_by(store: Store) -> Iterator[tuple[str, str]]:
         if event.get("event") == "made" and event.get("key") in there and event.get("stage"):
             stages.pop(event["key"], None)  # made anew: it is younger now
             stages[event["key"]] = event["stage"]
-    old = [(float(manifest.get("started", 0)), key, manifest) for key in there - set(stages) if (manifest := _manifest(store, key))]
+    old = [
+        (float(manifest.get("started", 0)), key, manifest)
+        for key in there - set(stages)
+        if (manifest := _manifest(store, key))
+    ]
     yield from ((key, str(manifest.get("stage"))) for _, key, manifest in sorted(old, key=lambda item: item[:2]))
     yield from stages.items()
 
@@ -197,7 +201,7 @@ def _manifest(store: Store, key: str) -> dict[str, Any] | None:
 
 def _keys(store: Store) -> list[str]:
     with contextlib.suppress(FileNotFoundError):
-        return os.listdir(store.root / "objects")
+        return [entry.name for entry in os.scandir(store.root / "objects")]
     return []
 
 

@@ -5,6 +5,8 @@ tmp/<token>/            being written; no reader looks here
 work/<key>/<attempt>/   a training's checkpoints, one folder an attempt
 locks/<key>.lock        saves work; correctness never rests on it
 trash/                  what is on its way out
+names/<name>            names that people gave (konomi.store.names)
+runs/<run>.json         run folders and what they refer to (konomi.store.collect)
 events.jsonl            one line for each artifact that was made
 """
 
@@ -55,7 +57,9 @@ class Store:
     def youngest(self) -> list[str]:
         """Return what there is in the folder of artifacts, the youngest first; no manifest is looked at."""
         try:
-            entries = [(entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in os.scandir(self.path(""))]
+            entries = [
+                (entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in os.scandir(self.path(""))
+            ]
         except FileNotFoundError:
             return []
         return [name for _, name in sorted(entries, reverse=True)]
