@@ -25,6 +25,7 @@ from konomi.recipe.build import checked, plugins_in
 from konomi.recipe.planning import Plan, Step, plan, plan_config
 from konomi.report.figures import duration, size
 from konomi.store import Store
+from konomi.store.collect import record_run
 from konomi.store.full import full_disk
 
 STOP_SIGNALS = ("SIGTERM", "SIGUSR1", "SIGUSR2")
@@ -62,12 +63,13 @@ def run(recipe: str, overrides: Sequence[str] = (), *, folder: str | Path | None
     """
     os.environ[BEGAN] = str(time.time())
     planned = plan(recipe, overrides)
-    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-    at = Path(folder) if folder else _fresh(Path("runs") / recipe / stamp)
+    at = Path(folder) if folder else fresh_folder(recipe)
     return carry_out(planned, at, say=(lambda line: None) if quiet else print)
 
 
-def _fresh(folder: Path) -> Path:
+def fresh_folder(recipe: str) -> Path:
+    """Make and return a new folder for a run, where Hydra is not there to do it."""
+    folder = Path("runs") / recipe / time.strftime("%Y-%m-%d_%H-%M-%S")
     for number in range(1000):
         candidate = folder if number == 0 else folder.with_name(f"{folder.name}-{number}")
         with contextlib.suppress(FileExistsError):
@@ -84,6 +86,8 @@ def carry_out(planned: Plan, folder: Path, *, say: Say = print, smoke: bool = Fa
     gc.enable()
     planned.store.create()
     folder.mkdir(parents=True, exist_ok=True)
+    if not smoke:
+        record_run(planned.store, folder, planned.recipe, [step.key for step in planned.steps])
     done = Run(folder=folder, recipe=planned.recipe)
     rows: list[dict[str, Any]] = []
     begin = time.perf_counter()

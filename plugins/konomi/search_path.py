@@ -68,6 +68,12 @@ def add_config_dir(folder: Path) -> None:
         _config_dirs.append(folder)
 
 
+def remove_config_dir(folder: Path) -> None:
+    """Look there no more."""
+    if folder in _config_dirs:
+        _config_dirs.remove(folder)
+
+
 def providers() -> list[Provider]:
     """Return everybody who brings presets and recipes: konomi, packages by name, the project, `--config-dir`."""
     found = list(_installed())

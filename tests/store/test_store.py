@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import xxhash
 
 from konomi.faults import KonomiError
 from konomi.store import Store
@@ -31,7 +32,8 @@ def test_a_published_folder_is_whole_and_findable(tmp_path: Path) -> None:
         assert not store.has("k")
         assert store.publish(out, "k", {"stage": "s"})
     assert store.has("k")
-    assert store.manifest("k") == {"stage": "s"}
+    sealed = {"data/part.txt": {"size": 7, "xxh3": xxhash.xxh3_128(b"content").hexdigest()}}
+    assert store.manifest("k") == {"stage": "s", "files": sealed}
     assert (store.path("k") / "data" / "part.txt").read_text() == "content"
     assert [event["key"] for event in store.events()] == ["k"]
     assert list((tmp_path / "tmp").iterdir()) == []

@@ -2,7 +2,9 @@
 
 konomi run RECIPE [overrides] [Hydra's flags]     konomi plugins [KIND[/NAME]] [--json]
 konomi plan RECIPE [overrides] [-m] [--smoke]     konomi recipes
-konomi compare FOLDER…                            konomi show ARTIFACT|NAME
+konomi compare FOLDER…                            konomi show ARTIFACT
+konomi diff A B                                   konomi rerun ARTIFACT [overrides]
+konomi tag ARTIFACT NAME                          konomi store ls | why A B | gc | verify
 """
 
 from __future__ import annotations
@@ -25,6 +27,10 @@ COMMANDS = {
     "recipes": "list the recipes",
     "compare": "put runs or a sweep side by side, as a table and a page",
     "show": "show what made an artifact: recipe, versions, lineage, results",
+    "diff": "show how two artifacts differ: recipes, versions, results",
+    "rerun": "make an artifact again from its own record, with further overrides",
+    "tag": "name an artifact, list the names, take one away",
+    "store": "list the store, tell why keys differ, delete what nothing refers to, verify",
 }
 EXIT_FAULTS, EXIT_STOPPED, EXIT_INTERRUPTED = 2, 75, 130  # those of konomi.runner, which is heavier to import
 

@@ -50,8 +50,8 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def text(plan: Plan) -> str:
-    """Return a plan as a person reads it."""
+def text(plan: Plan, command: str = "") -> str:
+    """Return a plan as a person reads it; `command` is what carries it out, where it is not the usual one."""
     width = max(len(step.name) for step in plan.steps)
     lines = [f"{plan.recipe}, store {plan.store.root}"]
     for step in plan.steps:
@@ -64,7 +64,7 @@ def text(plan: Plan) -> str:
     if plan.pruned:
         lines.append(f"  nothing needs: {', '.join(plan.pruned)}")
     made = sum(not step.cached for step in plan.steps)
-    lines.append(f"{len(plan.steps)} stages, {made} to make; konomi run {plan.recipe} … does it")
+    lines.append(f"{len(plan.steps)} stages, {made} to make; {command or f'konomi run {plan.recipe} …'} does it")
     return "\n".join(lines)
 
 

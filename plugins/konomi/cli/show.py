@@ -1,88 +1,107 @@
-"""`konomi show ARTIFACT|NAME`: what made an artifact."""
+"""`konomi show ARTIFACT`: what made an artifact."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from konomi.cli import parser
-from konomi.faults import KonomiError, did_you_mean
+from konomi.cli.store import parsed, with_store
+from konomi.faults import KonomiError
 from konomi.report.figures import duration, size
 from konomi.store import Store
 from konomi.store.artifact import MANIFEST
+from konomi.store.names import folder_of, names
+
+NEEDED = ("key", "stage", "plugin", "recipe")
+"""What no manifest lacks."""
 
 
 def main(argv: Sequence[str]) -> int:
     """Show an artifact's recipe, lineage, versions and results."""
-    arguments = parser("show", "ARTIFACT|NAME [--store FOLDER] [--json]")
+    arguments = with_store(parser("show", "ARTIFACT [--store FOLDER] [--json]"))
     arguments.add_argument(
-        "which", help="a key or the beginning of one, a stage's name (its newest artifact), a folder"
+        "which",
+        help="a key or the beginning of one, a name, a stage (its newest artifact), a folder (RUN_FOLDER/STAGE)",
     )
-    arguments.add_argument("--store", default=None, help="folder of artifacts (default: KONOMI_STORE, else .konomi)")
     arguments.add_argument("--json", action="store_true", help="print the whole manifest as JSON and nothing else")
-    given = arguments.parse_args(argv)
-    folder = find(given.which, store_of(given.store))
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    print(json.dumps(manifest, ensure_ascii=False, indent=1) if given.json else text(manifest, folder))
+    given, store = parsed(arguments, argv)
+    folder = folder_of(store, given.which)
+    manifest = read_manifest(folder)
+    print(json.dumps(manifest, ensure_ascii=False, indent=1) if given.json else text(manifest, folder, store))
     return 0
 
 
-def store_of(folder: str | None) -> Store:
-    """Return the store that a command speaks of."""
-    import os
-
-    return Store(folder or os.environ.get("KONOMI_STORE") or ".konomi")
-
-
-def find(which: str, store: Store) -> Path:
-    """Return the folder of an artifact: a folder itself, a key, the beginning of one, or a stage's newest."""
-    path = Path(which)
-    if (path / MANIFEST).is_file():
-        return path
-    keys = store.made()
-    if which in keys:
-        return store.path(which)
-    begun = [key for key in keys if key.startswith(which)]
-    if len(begun) == 1:
-        return store.path(begun[0])
-    manifests = {key: store.manifest(key) for key in keys}
-    named = [key for key, manifest in manifests.items() if manifest["stage"] == which]
-    if named:
-        return store.path(max(named, key=lambda key: float(manifests[key]["started"])))
-    if begun:
-        raise KonomiError(f"{which} begins {len(begun)} keys: {', '.join(begun)}")
-    stages = {manifest["stage"] for manifest in manifests.values()}
-    raise KonomiError(f"there is no artifact {which} in {store.root}; {did_you_mean(which, [*stages, *keys])}")
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest in an artifact's folder, in the store or copied out of it."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise KonomiError(f"{folder / MANIFEST} cannot be read: {error}; konomi store verify says more") from error
+    if not isinstance(manifest, dict) or any(name not in manifest for name in NEEDED):
+        raise KonomiError(f"{folder / MANIFEST} is no manifest of konomi's: it lacks {', '.join(NEEDED)}")
+    return manifest
 
 
-def text(manifest: dict[str, Any], folder: Path) -> str:
+def lineage_of(store: Store, manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the manifests of all that an artifact was made from, by key, as far as the store holds them."""
+    found: dict[str, dict[str, Any]] = {}
+    todo = list((manifest.get("inputs") or {}).values())
+    while todo:
+        key = todo.pop(0)
+        if key not in found and store.has(key):
+            found[key] = read_manifest(store.path(key))
+            todo += (found[key].get("inputs") or {}).values()
+    return found
+
+
+def text(manifest: Mapping[str, Any], folder: Path, store: Store) -> str:
     """Return a manifest as a person reads it."""
-    import yaml
-
-    versions = manifest["versions"]
+    versions = manifest.get("versions") or {}
     kept = [f"{name} {versions[name]}" for name in ("konomi", "torch", "transformers", "trl") if name in versions]
     git = manifest.get("git")
+    called = [name for name, key in names(store).items() if key == manifest["key"]]
     lines = [
         f"{manifest['key']}",
+        *([f"  named      {', '.join(called)}"] if called else []),
         f"  made by    the stage {manifest['stage']} ({manifest['plugin']}) of the recipe {manifest['recipe']}",
-        f"  overrides  {' '.join(manifest['overrides']) or 'none'}",
+        f"  overrides  {' '.join(manifest.get('overrides') or []) or 'none'}",
         f"  folder     {folder}",
-        f"  when       {time.strftime('%Y-%m-%d %H:%M', time.localtime(manifest['started']))},"
-        f" {duration(manifest['seconds'])}, {size(manifest['peak_memory'])}",
+        f"  when       {time.strftime('%Y-%m-%d %H:%M', time.localtime(manifest.get('started') or 0))},"
+        f" {duration(manifest.get('seconds'))}, {size(manifest.get('peak_memory'))}",
         f"  versions   {', '.join(kept)}",
     ]
     if git:
         lines.append(f"  git        {git['commit'][:12]}{' with changes' if git['dirty'] else ''}")
-    lines += [f"  reads      {where}: {key}" for where, key in manifest["inputs"].items()]
-    lines += ["  options", *_indented(yaml.safe_dump(manifest["config"], allow_unicode=True, sort_keys=False))]
-    results = {name: value for name, value in manifest["results"].items() if not isinstance(value, (dict, list))}
-    if results:
-        lines += ["  results", *_indented(yaml.safe_dump(results, allow_unicode=True, sort_keys=False))]
-    return "\n".join(lines)
+    if manifest.get("inputs"):
+        lines += ["  made from", *tree(manifest, lineage_of(store, manifest), "    ", set())]
+    lines += _block("options", manifest.get("config") or {})
+    results = {
+        name: value for name, value in (manifest.get("results") or {}).items() if not isinstance(value, (dict, list))
+    }
+    return "\n".join([*lines, *_block("results", results)])
 
 
-def _indented(block: str) -> list[str]:
-    return [f"    {line}" for line in block.rstrip().splitlines()]
+def tree(
+    manifest: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]], indent: str, seen: set[str]
+) -> Iterator[str]:
+    """Yield the lineage of an artifact, a line for each input, with what it was made from below it."""
+    for where, key in (manifest.get("inputs") or {}).items():
+        if key not in known:
+            yield f"{indent}{where}: {key} (not in this store)"
+        elif key in seen:
+            yield f"{indent}{where}: {key} (as above)"
+        else:
+            seen.add(key)
+            yield f"{indent}{where}: {key} ({known[key]['stage']})"
+            yield from tree(known[key], known, f"{indent}  ", seen)
+
+
+def _block(title: str, values: Mapping[str, Any]) -> list[str]:
+    import yaml
+
+    shown = yaml.safe_dump(dict(values), allow_unicode=True, sort_keys=False).rstrip().splitlines() if values else []
+    return [f"  {title}", *(f"    {line}" for line in shown)] if shown else []

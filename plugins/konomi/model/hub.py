@@ -45,7 +45,8 @@ class Hub:
     """
 
     name_or_path: Any = field(default=None, metadata={"artifact": ("model", "str"), "optional": False, **NOT_IN_KEY})
-    """`OWNER/NAME` on the hub, a local folder (which goes first), or an earlier stage: `${artifact:STAGE}`."""
+    """`OWNER/NAME` on the hub, a local folder (which goes first), an earlier stage (`${artifact:STAGE}`), or the name
+    or key of an artifact (`konomi tag`)."""
     revision: str | None = field(default=None, metadata=NOT_IN_KEY)
     """Branch, tag or commit on the hub; unset is the main branch. The commit that it stands for is in the key."""
     dtype: Dtype = Dtype.auto
@@ -64,7 +65,7 @@ class Hub:
 
         if isinstance(self.name_or_path, Artifact):
             if self.revision:
-                yield Fault("revision", f"{self.revision} is given, and the model is that of a stage, which has none")
+                yield Fault("revision", f"{self.revision} is given, and the model is an artifact, which has none")
             return
         if not isinstance(self.name_or_path, str) or not self.name_or_path:
             yield Fault("name_or_path", "names no model", "type model.name_or_path=OWNER/NAME, or the path of a folder")

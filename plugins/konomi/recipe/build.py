@@ -19,6 +19,9 @@ REFERENCE = "artifact:"
 
 Lookup = Callable[[str], "Artifact | str"]
 """From a name after `artifact:` to the artifact, or to what is wrong with the name."""
+StoredLookup = Callable[[str], "Artifact | None"]
+"""From a word where a model is asked for to the stored artifact that it means; None where it means a model of the hub
+or of a folder. Raises `KonomiError` where it could mean both."""
 
 
 @dataclasses.dataclass
@@ -26,6 +29,7 @@ class Builder:
     """Builds plugins from plain values; `faults` fills up on the way."""
 
     lookup: Lookup
+    stored: StoredLookup = lambda word: None
     faults: list[Fault] = dataclasses.field(default_factory=list)
 
     def plugin(self, value: Any, where: str, kind: str) -> Any:
@@ -97,19 +101,33 @@ class Builder:
             if not meta.get("optional"):
                 self._missing_artifact(where, meta["artifact"])
             return None
-        if not isinstance(value, str) or not value.startswith(REFERENCE):
+        if not isinstance(value, str):
             if "str" in meta["artifact"]:
                 return value
             self.faults.append(Fault(where, f"what a stage leaves belongs here, found {value!r}", _wire(where)))
             return None
-        found = self.lookup(value[len(REFERENCE) :])
-        if isinstance(found, str):
-            self.faults.append(Fault(where, found))
-            return None
+        found = self._looked_up(value, where, meta)
+        if not isinstance(found, Artifact):
+            return found
         takes = [item for item in meta["artifact"] if item != "str"]
         if takes and found.makes not in (*takes, UNKNOWN):
             what = f"takes {' or '.join(takes)}, and the stage {found.stage} leaves {found.makes}"
             self.faults.append(Fault(where, what, _converter(found.makes, takes)))
+        return found
+
+    def _looked_up(self, value: str, where: str, meta: Mapping[str, Any]) -> Artifact | str | None:
+        """Return the artifact that a word means; where a model is asked for, the word itself may be the hub's name."""
+        name = value.removeprefix(REFERENCE)
+        if "str" in meta["artifact"] and not value.startswith(REFERENCE):
+            try:
+                return self.stored(value) or value
+            except KonomiError as error:
+                self.faults.append(Fault(where, str(error)))
+                return None
+        found = self.lookup(name)
+        if isinstance(found, str):
+            self.faults.append(Fault(where, found, "" if value.startswith(REFERENCE) else _wire(where)))
+            return None
         return found
 
     def _missing_artifact(self, where: str, takes: tuple[str, ...]) -> None:
@@ -136,7 +154,7 @@ UNKNOWN = "?"
 
 
 def _wire(where: str) -> str:
-    return f'name the stage that makes it: {where}="${{artifact:STAGE}}"'
+    return f'name the stage that makes it: {where}="${{artifact:STAGE}}", or an artifact (konomi tag lists their names)'
 
 
 def _converter(makes: str, takes: list[str]) -> str:

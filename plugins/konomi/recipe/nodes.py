@@ -225,6 +225,18 @@ def _put(store: ConfigStore, node: Node) -> None:
     _stored[node.kind, node.name] = node.entry.cls
 
 
+def store_recorded(entry: Entry, name: str, path: str, values: dict[str, Any]) -> str:
+    """Make a plugin with values of a recorded recipe known to Hydra, under `name` where a kind takes several.
+
+    Returns what to choose. Raises `KonomiError` where the plugin has no such option any more.
+    """
+    node = Node(entry.kind, name, entry, values, [])
+    node.made()
+    chosen = "__".join(["recorded", *path.split(".")])
+    ConfigStore.instance().repo.setdefault(entry.kind, {})[f"{chosen}.yaml"] = _Stored(node)
+    return chosen
+
+
 def _filled(node: Any, values: dict[str, Any]) -> Any:
     try:
         node.merge_with(values)

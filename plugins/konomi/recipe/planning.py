@@ -6,6 +6,7 @@ import dataclasses
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -19,6 +20,7 @@ from konomi.recipe.short_forms import stages as stage_names
 from konomi.stage import Cost
 from konomi.store import Artifact, Store
 from konomi.store.locks import LOCKS
+from konomi.store.names import named, names, stored_key
 
 
 @dataclasses.dataclass
@@ -184,14 +186,38 @@ class _Planner:
         finally:
             self._building.pop()
 
-    def _stored(self, key: str) -> Artifact | str:
-        if self.store.has(key):
-            manifest = self.store.manifest(key)
-            return Artifact(key, manifest["makes"], key, self.store.path(key))
-        return f"there is no stage and no stored artifact called {key}; {did_you_mean(key, self.names)}"
+    def _stored(self, word: str) -> Artifact | str:
+        """Return the stored artifact that a word means, or what is wrong with the word."""
+        try:
+            if key := stored_key(self.store, word):
+                return self._read(key)
+        except KonomiError as error:
+            return str(error)
+        known = [*self.names, *names(self.store)]
+        return f"there is no stage and no stored artifact called {word}; {did_you_mean(word, known)}"
+
+    def _read(self, key: str) -> Artifact:
+        try:
+            return Artifact(key, str(self.store.manifest(key)["makes"]), key, self.store.path(key))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise KonomiError(f"the manifest of {key} is damaged ({error}); konomi store verify says more") from error
+
+    def _stored_model(self, word: str) -> Artifact | None:
+        """Return the artifact that is meant where a hub's or a folder's name may stand, too.
+
+        A name of the store goes before one of the hub; where a folder is called the same, nobody can tell.
+        """
+        key = stored_key(self.store, word)
+        if key is None:
+            return None
+        if named(self.store, word) and Path(word).is_dir():
+            raise KonomiError(
+                f"{word} is a folder here and the name of {key} in the store; type ./{word} or '${{artifact:{word}}}'"
+            )
+        return self._read(key)
 
     def _build(self, name: str) -> Artifact:
-        builder = Builder(self._artifact)
+        builder = Builder(self._artifact, self._stored_model)
         stage = builder.plugin(self.values[name], name, "stage")
         self.faults += builder.faults
         unknown = Artifact(name, UNKNOWN, f"{name}-unknown", self.store.path(f"{name}-unknown"))
@@ -253,22 +279,41 @@ def _cost(stage: Any) -> Cost | None:
         return None  # what it reads is not made yet
 
 
+NEAREST_OF = 64
+"""Earlier artifacts of a plugin, the youngest, among which the nearest is looked for."""
+
+
 class _History:
     """Earlier artifacts, to say which field made the difference."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._manifests: list[Mapping[str, Any]] | None = None
+        self._keys: list[str] | None = None
+        self._manifests: dict[str, list[Mapping[str, Any]]] = {}
 
     def why(self, name: str, parts: Mapping[str, Any]) -> str:
         """Say how a stage differs from the nearest one that is stored."""
-        if self._manifests is None:
-            self._manifests = [self._store.manifest(key) for key in self._store.made()]
-        same = [item for item in self._manifests if item.get("plugin") == parts["plugin"]]
+        same = self._of(str(parts["plugin"]))
         same = [item for item in same if item.get("stage") == name] or same
         if not same:
             return "never made"
-        found = [keys.differences(parts, item.get("key_parts", {})) for item in reversed(same)]
+        found = [keys.differences(parts, item.get("key_parts", {})) for item in same]
         nearest = min(found, key=len)
         shown = "; ".join(nearest[:3])
         return f"{shown} and {len(nearest) - 3} more" if len(nearest) > 3 else shown
+
+    def _of(self, plugin: str) -> list[Mapping[str, Any]]:
+        """Return the manifests of a plugin's youngest artifacts; keys begin with its name, so no other is read."""
+        if plugin not in self._manifests:
+            if self._keys is None:
+                self._keys = self._store.youngest()
+            begin = f"{plugin.partition('/')[2]}-"
+            chosen = [key for key in self._keys if key.startswith(begin)][:NEAREST_OF]
+            self._manifests[plugin] = [item for key in chosen if (item := self._manifest(key)).get("plugin") == plugin]
+        return self._manifests[plugin]
+
+    def _manifest(self, key: str) -> Mapping[str, Any]:
+        try:
+            return self._store.manifest(key)
+        except (OSError, ValueError):
+            return {}  # removed meanwhile, or damaged: it explains nothing

@@ -13,10 +13,7 @@ _CHUNK = 1 << 20
 
 def seal(folder: Path, **facts: Any) -> None:
     """Sync a folder's files and write `sealed.json`: names, sizes, xxh3 hashes, and `facts` (`world_size=2`)."""
-    files = {
-        file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "xxh3": _xxh3(file)}
-        for file in _files(folder)
-    }
+    files = fingerprints(folder)
     sync_tree(folder)
     written = folder / f".{SEAL}.tmp"
     with written.open("w", encoding="utf-8") as stream:
@@ -26,6 +23,16 @@ def seal(folder: Path, **facts: Any) -> None:
     written.rename(folder / SEAL)
     sync_folder(folder)
     sync_folder(folder.parent)
+
+
+def fingerprints(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the size and the xxh3 hash of each of a folder's files, by its path in it."""
+    return {file.relative_to(folder).as_posix(): fingerprint(file) for file in _files(folder)}
+
+
+def fingerprint(file: Path) -> dict[str, Any]:
+    """Return what a seal says of a file: its size and its xxh3 hash."""
+    return {"size": file.stat().st_size, "xxh3": _xxh3(file)}
 
 
 def sealed(folder: Path) -> dict[str, Any] | None:

@@ -7,6 +7,8 @@ locks/<key>.lock        saves work; correctness never rests on it
 replaced/<key>/         an artifact while a newer one takes its place, where the two cannot be exchanged in one step
 trash/                  what is on its way out
 commands/               refreshes that are not finished
+names/<name>            names that people gave (konomi.store.names)
+runs/<run>.json         run folders and what they refer to (konomi.store.collect)
 events.jsonl            one line for each artifact that was made
 """
 
@@ -27,7 +29,7 @@ from konomi.faults import KonomiError
 from konomi.store.artifact import MANIFEST
 from konomi.store.exchange import exchange
 from konomi.store.locks import held
-from konomi.store.seal import make_folder, newest_sealed, sync_folder, sync_tree
+from konomi.store.seal import fingerprints, make_folder, newest_sealed, sync_folder, sync_tree
 
 REMAINS_SECONDS = 30 * 86400
 """Age after which what another machine left half-written counts as abandoned; whether its writer lives, it knows."""
@@ -72,6 +74,16 @@ class Store:
         """Return the keys of all whole artifacts."""
         objects = self.root / "objects"
         return sorted(path.name for path in objects.iterdir() if self.has(path.name)) if objects.exists() else []
+
+    def youngest(self) -> list[str]:
+        """Return what there is in the folder of artifacts, the youngest first; no manifest is looked at."""
+        try:
+            entries = [
+                (entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in os.scandir(self.path(""))
+            ]
+        except FileNotFoundError:
+            return []
+        return [name for _, name in sorted(entries, reverse=True)]
 
     def work(self, key: str) -> Path:
         """Return the folder of all attempts at an artifact."""
@@ -127,7 +139,8 @@ class Store:
         target is never created beforehand, because a rename over an empty folder would succeed. With `replace` the
         new artifact takes the place of one that is there.
         """
-        (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
+        sealed = {**manifest, "files": fingerprints(folder)}
+        (folder / MANIFEST).write_text(json.dumps(sealed, ensure_ascii=False, indent=1), encoding="utf-8")
         sync_tree(folder)
         make_folder(self.path(key).parent)
         made = (replace and self._exchange(folder, key)) or self._put(folder, key)
