@@ -102,9 +102,6 @@ class Curate:
             hint = did_you_mean(keep_by, known)
             yield Fault("dedup.keep_by", f"neither the source nor a filter has a column {keep_by}", hint)
 
-    def key_fields(self, fields: dict[str, Any]) -> dict[str, Any]:
-        return {**fields, "filter_order": list(self.filter)}  # a mapping's order is not part of a key
-
     def run(self, job: Job) -> None:
         from konomi.stage._curate_report import blocks
         from konomi.stage._curation import duplicates_in, held_out, sift, write
