@@ -42,7 +42,8 @@ def parts(plugin: Any) -> dict[str, Any]:
     if hasattr(plugin, "key_fields"):
         fields = _defaults_dropped(canonical(plugin.key_fields(fields)))
     if arguments_of := getattr(entry.cls, "arguments_of", None):
-        fields["arguments"] = without_defaults(arguments_of, fields["arguments"])
+        given = {**getattr(entry.cls, "arguments_default", {}), **fields["arguments"]}
+        fields["arguments"] = without_defaults(arguments_of, given)
     found: dict[str, Any] = {"plugin": entry.id, "version": entry.version, "fields": fields}
     if inherited := _inherited(entry.cls):
         found["inherits"] = inherited

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from konomi.dedup import Dedup
 from konomi.faults import Fault, did_you_mean
