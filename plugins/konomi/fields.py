@@ -14,7 +14,8 @@ from types import MappingProxyType
 from typing import Any
 
 NOT_IN_KEY: Mapping[str, Any] = MappingProxyType({"in_key": False})
-"""Metadata of a field that cannot change a single byte of the result (threads, folders, logging)."""
+"""Metadata of a field whose value is not in the key: it cannot change a byte of the result (threads), or what it names
+is in the key by its content, through `depends()` (the path of a file)."""
 
 
 def choice(kind: str, default: str | None) -> Any:

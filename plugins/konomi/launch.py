@@ -83,9 +83,12 @@ def _launch(step: Step, job: Job, arguments: list[str], log: Path) -> None:
 
 
 def _spec(step: Step, job: Job) -> dict[str, Any]:
+    from konomi.recipe.keys import code_in
+
     artifacts = {artifact.stage: artifact for artifact in step.inputs.values()}
     return {
         "stage": _resolved(step),
+        "code": code_in(step.stage),
         "artifacts": {
             name: {"stage": item.stage, "makes": item.makes, "key": item.key, "path": str(item.path)}
             for name, item in artifacts.items()
@@ -132,6 +135,7 @@ def main(spec_file: str) -> None:
     from konomi import search_path
     from konomi.quiet import prepare, tame
     from konomi.recipe.build import Builder
+    from konomi.recipe.keys import code_in
     from konomi.store import Artifact
 
     _die_with_parent()
@@ -146,6 +150,8 @@ def main(spec_file: str) -> None:
     stage = builder.plugin(spec["stage"], spec["job"]["name"], "stage")
     if builder.faults:
         raise Faults(builder.faults)
+    if code_in(stage) != spec["code"]:
+        raise KonomiError("a plugin's file was changed after the run had begun; run the same command again")
     paths = {name: Path(spec["job"][name]) for name in ("out", "work")}
     resume = Path(spec["job"]["resume"]) if spec["job"]["resume"] else None
     first = int(os.environ.get("RANK", "0")) == 0

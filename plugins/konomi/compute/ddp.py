@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from konomi.faults import Fault
+from konomi.fields import NOT_IN_KEY
 from konomi.registry import register
 
 
@@ -24,9 +25,9 @@ class Ddp:
 
     processes: int = 2
     """Number of processes that train together."""
-    gpus: list[int] = field(default_factory=list)
+    gpus: list[int] = field(default_factory=list, metadata=NOT_IN_KEY)
     """Which GPUs to use, by their index; empty takes the first ones."""
-    port: int = 0
+    port: int = field(default=0, metadata=NOT_IN_KEY)
     """Port by which the processes find one another; 0 takes a free one."""
 
     def check(self) -> Iterable[Fault]:

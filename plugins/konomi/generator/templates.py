@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -97,6 +98,9 @@ class Templates:
                 continue
         return list(dict.fromkeys(found))
 
+    def depends(self) -> Mapping[str, Any]:
+        return {"unicode": unicodedata.unidata_version}  # which letters are capitals, and what a pattern's \w is
+
     def generate(self, seeds: Iterable[Mapping[str, Any]], *, seed: int) -> Made:
         if faults := list(self.check()):
             raise KonomiError("\n".join(map(str, faults)))
@@ -120,7 +124,7 @@ class Templates:
 
     def _matching(self, row: Mapping[str, Any], index: int, draw: _Draw, number: int) -> dict[str, Any]:
         """Return one row; raises `_Unfit` where the seed does not serve."""
-        for name, pattern in self.where.items():
+        for name, pattern in sorted(self.where.items()):
             if not re.fullmatch(pattern, str(row.get(name) or ""), re.DOTALL):
                 raise _Unfit(f"`{name}` does not match `where`")
         turned = self.turned[index - len(self.prompts)] if index >= len(self.prompts) else None

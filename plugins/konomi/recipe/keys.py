@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import inspect
 import json
-import sys
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
@@ -16,7 +14,7 @@ from konomi import registry
 from konomi.faults import KonomiError
 from konomi.fields import in_key
 from konomi.recipe.arguments import without_defaults
-from konomi.search_path import PROJECT_PACKAGE
+from konomi.recipe.code import own_code
 from konomi.store import Artifact
 
 DIGITS = 24
@@ -35,20 +33,38 @@ def parts(plugin: Any) -> dict[str, Any]:
         value = getattr(plugin, field.name)
         if field.name in unused:
             continue
+        if not in_key(field) and not isinstance(value, Artifact):
+            continue
         if field.metadata.get("many"):
             fields[field.name] = [[name, canonical(item)] for name, item in value.items()]  # their order counts
-        elif in_key(field) or isinstance(value, Artifact):
+        else:
             fields[field.name] = canonical(value)
     if hasattr(plugin, "key_fields"):
         fields = _defaults_dropped(canonical(plugin.key_fields(fields)))
     if arguments_of := getattr(entry.cls, "arguments_of", None):
-        fields["arguments"] = without_defaults(arguments_of, fields["arguments"])
+        given = {**getattr(entry.cls, "arguments_default", {}), **fields["arguments"]}
+        fields["arguments"] = without_defaults(arguments_of, given)
     found: dict[str, Any] = {"plugin": entry.id, "version": entry.version, "fields": fields}
+    if inherited := _inherited(entry.cls):
+        found["inherits"] = inherited
     if hasattr(plugin, "depends"):
         found["depends"] = canonical(dict(plugin.depends()))
     if code := own_code(entry.cls):
         found["code"] = code
     return found
+
+
+def code_in(plugin: Any) -> dict[str, str]:
+    """Return the hashes of the code of a plugin and of those in its fields, of those that come from no package."""
+    from konomi.recipe.build import plugins_in
+
+    found = {where: own_code(type(part)) for where, part in plugins_in(plugin, "")}
+    return {where: code for where, code in found.items() if code}
+
+
+def _inherited(cls: type[Any]) -> dict[str, int]:
+    """Return the versions of the plugins that a plugin's class is built upon: their code is a part of it."""
+    return {entry.id: entry.version for entry in registry.entries() if entry.cls in cls.__mro__[1:]}
 
 
 def _defaults_dropped(fields: dict[str, Any]) -> dict[str, Any]:
@@ -85,7 +101,12 @@ def canonical(value: Any) -> Any:
         return int(value)
     if isinstance(value, Path):
         return value.as_posix()
-    return value
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise KonomiError(
+        f"{value!r} ({type(value).__name__}) cannot stand in a key; expected text, numbers, enums, paths, lists or"
+        " mappings of these"
+    )
 
 
 def entry_of(plugin: Any) -> registry.Entry:
@@ -94,32 +115,6 @@ def entry_of(plugin: Any) -> registry.Entry:
     if found is None:
         raise KonomiError(f"{type(plugin).__qualname__} is no registered plugin, or was registered anew; plan again")
     return found
-
-
-def own_code(cls: type[Any]) -> str | None:
-    """Return a hash of a plugin's code, for plugins that come from no installed package; others declare a version.
-
-    The files of a project folder change without a version number, and import one another; so all of them count. Of a
-    script, a notebook or any other module outside the installed packages, the module counts.
-    """
-    top = cls.__module__.partition(".")[0]
-    if top == "konomi":
-        return None
-    if top != PROJECT_PACKAGE:
-        return _module_code(cls)
-    digest = hashlib.sha256()
-    for folder in sorted(sys.modules[PROJECT_PACKAGE].__path__):
-        for file in sorted(Path(folder).rglob("*.py")):
-            digest.update(f"{file.relative_to(folder).as_posix()}\0".encode() + file.read_bytes())
-    return digest.hexdigest()[:DIGITS]
-
-
-def _module_code(cls: type[Any]) -> str | None:
-    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-    if file and {"site-packages", "dist-packages"} & set(Path(file).parts):
-        return None
-    source = Path(file).read_bytes() if file else inspect.getsource(cls).encode()
-    return hashlib.sha256(source).hexdigest()[:DIGITS]
 
 
 def differences(new: Any, old: Any, path: str = "") -> list[str]:

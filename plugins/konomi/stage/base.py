@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -79,7 +80,7 @@ class Base:
             yield Fault("max_length", f"{self.max_length} tokens hold nothing to predict", "max_length=256")
 
     def depends(self) -> Mapping[str, Any]:
-        return {"tokenizers": importlib.metadata.version("tokenizers")}
+        return {"tokenizers": importlib.metadata.version("tokenizers"), "unicode": unicodedata.unidata_version}
 
     def key_fields(self, fields: dict[str, Any]) -> dict[str, Any]:
         from konomi.stage import _training

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from konomi.dedup import Dedup
 from konomi.faults import Fault, did_you_mean
@@ -101,9 +100,6 @@ class Curate:
         if keep_by and keep_by not in known and not any(keep_by.startswith(f"{name}_") for name in self.filter):
             hint = did_you_mean(keep_by, known)
             yield Fault("dedup.keep_by", f"neither the source nor a filter has a column {keep_by}", hint)
-
-    def key_fields(self, fields: dict[str, Any]) -> dict[str, Any]:
-        return {**fields, "filter_order": list(self.filter)}  # a mapping's order is not part of a key
 
     def run(self, job: Job) -> None:
         from konomi.stage._curate_report import blocks

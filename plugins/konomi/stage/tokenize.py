@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from konomi.faults import Fault, KonomiError, did_you_mean
-from konomi.fields import artifacts, choice
+from konomi.fields import NOT_IN_KEY, artifacts, choice
 from konomi.job import Job
 from konomi.registry import register
 from konomi.report import Block, Samples, Table
@@ -54,8 +54,9 @@ class Tokenize:
     """Mix the documents of all parts before packing."""
     seed: int = 0
     """Seed of the mixing, and of which documents a broken `repeat` takes."""
-    chat_template: str | None = None
-    """Path of a Jinja template that marks what the assistant says, or `plain`; by default the tokenizer's own."""
+    chat_template: str | None = field(default=None, metadata=NOT_IN_KEY)
+    """Path of a Jinja template that marks what the assistant says, or `plain`; by default the tokenizer's own. What the
+    file holds is in the key, not where it is."""
     on_error: OnError = OnError["raise"]
     """What a row that cannot be used (an empty answer, equal answers) does: stop the stage, or go, counted."""
 
@@ -112,9 +113,8 @@ class Tokenize:
         found: dict[str, Any] = {name: importlib.metadata.version(name) for name in ("tokenizers",)}
         if not self._texts:
             found |= {name: importlib.metadata.version(name) for name in ("trl", "jinja2")}
-            found["chat_template"] = hashlib.sha256(
-                (_chat_template.read(self.chat_template) or "").encode()
-            ).hexdigest()
+            template = _chat_template.read(self.chat_template)
+            found["chat_template"] = None if template is None else hashlib.sha256(template.encode()).hexdigest()
         return found
 
     def run(self, job: Job) -> None:

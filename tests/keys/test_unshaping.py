@@ -1,0 +1,195 @@
+"""What says that it cannot change the result cannot: the stage is run with another value, and leaves the same bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import hashlib
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from konomi.compute.local import Local
+from konomi.dedup.exact import Exact
+from konomi.dedup.minhash import MinHash
+from konomi.fields import in_key
+from konomi.filter.normalize import Normalize
+from konomi.filter.repetition import Repetition
+from konomi.model.hub import Hub as Model
+from konomi.peft.none import NoPeft
+from konomi.source.files import Files
+from konomi.source.hub import Hub
+from konomi.stage.curate import Curate
+from konomi.stage.pretrain import Pretrain
+from konomi.stage.tokenize import Tokenize
+from konomi.testing.training import TEXTS, TinyModel, make_artifact, make_job, make_tokens
+from konomi.token_weighting.uniform import Uniform
+from konomi.trainer._arguments import NOT_SHAPING
+from konomi.trainer.sft import Sft
+
+from .mutations import ours
+from .survey import key
+
+ELSEWHERE = {
+    "model/hub.revision": "names a commit, which is in the key: tests/model/test_hub.py",
+    "source/hub.revision": "names a commit, which is in the key: tests/source/test_hub.py",
+    "compute/ddp.gpus": "needs GPUs; which of them compute is not what they compute",
+    "compute/ddp.port": "where the processes find one another, which tests/trainer tries with a free one each time",
+}
+"""Fields that are not in the key and are not run here, with the reason."""
+
+
+def digests(folder: Path, *patterns: str) -> dict[str, str]:
+    """Return the hash of each file of an artifact."""
+    files = [file for pattern in patterns or ("**/*",) for file in folder.glob(pattern) if file.is_file()]
+    return {file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def made(stage: Any, folder: Path) -> dict[str, str]:
+    job = make_job(folder, name="stage", recipe="recipe")
+    stage.run(job)
+    return digests(job.out)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with documents, some of them alike, plain and compressed."""
+    folder = tmp_path_factory.mktemp("corpus")
+    words = random.Random(0)
+    texts = [" ".join(words.choices("いろは ni ho へと chi り nu るを".split(), k=60)) for _ in range(80)]
+    texts += texts[:20] + [f"{text} 付" for text in texts[:20]] + ["同じ。" * 50]
+    lines = "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts)
+    (folder / "a.jsonl").write_text(lines, encoding="utf-8")
+    (folder / "b.jsonl.gz").write_bytes(gzip.compress(lines.replace("chi", "CHI").encode(), mtime=0))
+    return folder
+
+
+def curate(corpus: Path, **fields: Any) -> Curate:
+    plugins = {"source": Files(path=str(corpus)), "filter": {"normalize": Normalize()}, "dedup": MinHash()}
+    return Curate(**{**plugins, "test_share": 0.1, **fields})
+
+
+CURATIONS: dict[str, Callable[[Path, Path], tuple[Curate, Curate]]] = {
+    "dedup/minhash.threads": lambda corpus, other: tuple(curate(corpus, dedup=MinHash(threads=n)) for n in (1, 3)),
+    "dedup/exact.threads": lambda corpus, other: tuple(curate(corpus, dedup=Exact(threads=n)) for n in (1, 3)),
+    "filter/repetition.threads": lambda corpus, other: tuple(
+        curate(corpus, filter={"repetition": Repetition(threads=n)}) for n in (1, 3)
+    ),
+    "source/files.path": lambda corpus, other: (curate(corpus), curate(other)),
+    "source/files.max_ratio": lambda corpus, other: tuple(
+        curate(corpus, source=Files(path=str(corpus), max_ratio=n)) for n in (200, 999)
+    ),
+    "source/hub.path": lambda corpus, other: tuple(
+        curate(folder, source=Hub(path=str(folder), data_files=["*.jsonl"])) for folder in (corpus, other)
+    ),
+}  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("field", CURATIONS)
+def test_a_curation_leaves_the_same_bytes(tmp_path: Path, corpus: Path, field: str) -> None:
+    other = tmp_path / "他の場所"
+    shutil.copytree(corpus, other)
+    one, two = CURATIONS[field](corpus, other)
+    assert one != two and key(one) == key(two)
+    found = made(one, tmp_path / "one")
+    assert any("train" in name for name in found) and "duplicates.parquet" in found
+    assert found == made(two, tmp_path / "two")
+
+
+def test_a_chat_template_leaves_the_same_bytes_wherever_it_is(tmp_path: Path) -> None:
+    rows = [{"messages": [{"role": "user", "content": "sky"}, {"role": "assistant", "content": "blue"}]}] * 3
+    chats = make_artifact(tmp_path / "chats", "messages", rows)
+    template = (
+        "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{{ eos_token }}"
+        "{% endgeneration %}{% else %}{{ m.content }}{% endif %}{% endfor %}"
+    )
+    TinyModel().load().save_pretrained(tmp_path / "model")
+    TinyModel().tokenizer().save_pretrained(tmp_path / "model")
+    shutil.copytree(tmp_path / "model", tmp_path / "same model")
+    found = []
+    for name, model in (("one", "model"), ("two", "same model")):
+        (tmp_path / f"{name}.jinja").write_text(template)
+        plugin = Model(name_or_path=str(tmp_path / model))
+        stage = Tokenize(model=plugin, data={"a": chats}, chat_template=str(tmp_path / f"{name}.jinja"), max_length=32)
+        found.append((key(stage), made(stage, tmp_path / name)))
+    assert found[0] == found[1] and found[0][1]
+
+
+ARGUMENTS: dict[str, Any] = {
+    "logging_steps": 1, "logging_strategy": "no", "logging_first_step": True, "logging_nan_inf_filter": False,
+    "log_level": "error", "log_level_replica": "error", "log_on_each_node": False, "report_to": "none",
+    "run_name": "other", "project": "other", "include_num_input_tokens_seen": "all", "skip_memory_metrics": False,
+    "save_strategy": "no", "save_steps": 1, "save_total_limit": 5, "dataloader_num_workers": 1,
+    "dataloader_pin_memory": False, "per_device_eval_batch_size": 1, "eval_accumulation_steps": 1,
+    "torch_empty_cache_steps": 1,
+}  # fmt: skip
+"""Another value of each argument of TRL's that stays out of the key and that one process on a CPU can be run with."""
+TOGETHER: dict[str, Any] = {
+    "dataloader_persistent_workers": True, "dataloader_prefetch_factor": 4,
+    "dataloader_multiprocessing_context": "fork",
+}  # fmt: skip
+"""Arguments that need `dataloader_num_workers`."""
+UNRUN = {
+    "trackio_space_id": "needs trackio's server",
+    "trackio_bucket_id": "needs trackio's server",
+    "trackio_static_space_id": "needs trackio's server",
+    "debug": "underflow_overflow hooks into a model only to raise; tpu_metrics_debug needs a TPU",
+    "ddp_backend": "several processes only; the split over them is not bit-exact anyway (docs)",
+    "ddp_timeout": "several processes only; how long they wait",
+    "ddp_bucket_cap_mb": "several processes only; the split over them is not bit-exact anyway (docs)",
+}
+"""Arguments that stay out of the key and are not run here, with the reason."""
+RESULT = ("model.safetensors", "config.json", "generation_config.json", "tokenizer*", "special_tokens_map.json")
+"""A training's result: the model. Its log and its card tell how it was logged."""
+
+
+@pytest.fixture(scope="module")
+def train(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[str, dict[str, str]]]:
+    folder = tmp_path_factory.mktemp("training")
+    model = TinyModel()
+    tokens = make_tokens(folder / "tokens", model, TEXTS * 4, test=TEXTS[:3], packing="wrapped")
+    model.load().save_pretrained(folder / "model")
+    model.tokenizer().save_pretrained(folder / "model")
+
+    def run(**arguments: Any) -> tuple[str, dict[str, str]]:
+        given = {"max_steps": 4, "per_device_train_batch_size": 2, "learning_rate": 1e-2, "eval_steps": 2}
+        stage = Pretrain(
+            model=Model(name_or_path=str(folder / "model")), data=tokens, token_weighting=Uniform(), peft=NoPeft(),
+            compute=Local(), trainer=Sft(arguments={**given, "gradient_checkpointing": False, **arguments}),
+        )  # fmt: skip
+        job = make_job(folder / f"run {hashlib.sha256(repr(arguments).encode()).hexdigest()[:12]}")
+        stage.run(job)
+        return key(stage), digests(job.out, *RESULT)
+
+    return run
+
+
+@pytest.mark.slow
+def test_an_argument_outside_the_key_leaves_the_same_model(train: Callable[..., tuple[str, dict[str, str]]]) -> None:
+    plain = train()
+    assert "model.safetensors" in plain[1]
+    assert train(learning_rate=2e-2)[1] != plain[1], "the test would see a difference"
+    for name, value in ARGUMENTS.items():
+        assert train(**{name: value}) == plain, name
+    assert train(dataloader_num_workers=1, **TOGETHER) == plain, ", ".join(TOGETHER)
+
+
+def test_every_argument_outside_the_key_is_run_or_has_its_reason() -> None:
+    from konomi.recipe.arguments import argument_fields
+
+    known = {name for name in NOT_SHAPING if name in argument_fields(Sft.arguments_of)}
+    assert known == {*ARGUMENTS, *TOGETHER, *UNRUN} & known
+    assert NOT_SHAPING <= {*ARGUMENTS, *TOGETHER, *UNRUN}
+
+
+def test_every_field_outside_the_key_is_run_or_has_its_reason() -> None:
+    outside = {
+        f"{entry.id}.{field.name}" for entry in ours() for field in dataclasses.fields(entry.cls) if not in_key(field)
+    }
+    run = {*CURATIONS, "stage/tokenize.chat_template", "model/hub.name_or_path"}
+    assert outside == run | set(ELSEWHERE)
