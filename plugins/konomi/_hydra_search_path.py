@@ -15,6 +15,8 @@ from omegaconf import OmegaConf
 from konomi import registry
 from konomi.search_path import is_bomb, providers
 
+OWN = "konomi"
+"""Provider of konomi's own files, which alone may set up Hydra."""
 HEADER = 512
 """Characters at the head of a file in which Hydra looks for `# @package`."""
 
@@ -52,11 +54,17 @@ class KonomiFiles(ConfigSource):  # type: ignore[misc]
         text = file.read_text(encoding="utf-8")
         if is_bomb(text):
             raise ConfigLoadError(f"{file}: too large, or it holds YAML aliases")
+        header = ConfigSource._get_header_dict(text[:HEADER])
+        values = _parsed(text)
+        if self.provider != OWN:
+            from konomi.recipe.hardening import check_file
+
+            check_file(file, values, header.get("package"))
         return ConfigResult(
-            config=OmegaConf.create(_parsed(text)),
+            config=OmegaConf.create(values),
             path=f"{self.scheme()}://{self.path}",
             provider=self.provider,
-            header=ConfigSource._get_header_dict(text[:HEADER]),
+            header=header,
         )
 
     def available(self) -> bool:

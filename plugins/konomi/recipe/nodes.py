@@ -23,6 +23,7 @@ from omegaconf import MISSING, OmegaConf
 
 from konomi import registry, search_path
 from konomi.faults import Fault, Faults, KonomiError, did_you_mean
+from konomi.recipe.hardening import check_file
 from konomi.registry import Entry
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -166,6 +167,7 @@ def read_preset(kind: str, file: Path) -> tuple[Entry, dict[str, Any], list[Any]
     values = yaml.load(text, Loader=_LOADER) or {}
     if not isinstance(values, dict):
         raise KonomiError(f"{file}: expected a mapping that begins with defaults: [PLUGIN, _self_]")
+    check_file(file, values)
     listed = values.pop("defaults", [])
     bases = [item for item in listed if isinstance(item, str) and item != "_self_"]
     if len(bases) != 1:
