@@ -6,14 +6,17 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from konomi import registry
-from konomi.search_path import is_bomb, providers
+from konomi.faults import KonomiError
+from konomi.search_path import BOMB, is_bomb, providers
 
 OWN = "konomi"
 """Provider of konomi's own files, which alone may set up Hydra."""
@@ -53,9 +56,12 @@ class KonomiFiles(ConfigSource):  # type: ignore[misc]
             raise ConfigLoadError(f"Config not found : {file}")
         text = file.read_text(encoding="utf-8")
         if is_bomb(text):
-            raise ConfigLoadError(f"{file}: too large, or it holds YAML aliases")
+            raise ConfigLoadError(f"{file}: {BOMB}")
         header = ConfigSource._get_header_dict(text[:HEADER])
-        values = _parsed(text)
+        try:
+            values = _parsed(text)
+        except (yaml.YAMLError, OmegaConfBaseException, RecursionError) as error:
+            raise KonomiError(f"{file}: it cannot be read: {' '.join(str(error).split())}") from error
         if self.provider != OWN:
             from konomi.recipe.hardening import check_file
 

@@ -163,8 +163,11 @@ def read_preset(kind: str, file: Path) -> tuple[Entry, dict[str, Any], list[Any]
     """
     text = file.read_text(encoding="utf-8")
     if search_path.is_bomb(text):
-        raise KonomiError(f"{file}: too large, or it holds YAML aliases")
-    values = yaml.load(text, Loader=_LOADER) or {}
+        raise KonomiError(f"{file}: {search_path.BOMB}")
+    try:
+        values = yaml.load(text, Loader=_LOADER) or {}
+    except yaml.YAMLError as error:
+        raise KonomiError(f"{file}: it cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise KonomiError(f"{file}: expected a mapping that begins with defaults: [PLUGIN, _self_]")
     check_file(file, values)
