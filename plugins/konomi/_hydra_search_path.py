@@ -13,12 +13,16 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSou
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 from omegaconf._utils import get_yaml_loader
+from omegaconf.errors import OmegaConfBaseException
 from yaml.constructor import SafeConstructor
 from yaml.resolver import Resolver
 
 from konomi import registry
-from konomi.search_path import is_bomb, providers
+from konomi.faults import KonomiError
+from konomi.search_path import BOMB, is_bomb, providers
 
+OWN = "konomi"
+"""Provider of konomi's own files, which alone may set up Hydra."""
 HEADER = 512
 """Characters at the head of a file in which Hydra looks for `# @package`."""
 
@@ -55,12 +59,21 @@ class KonomiFiles(ConfigSource):  # type: ignore[misc]
             raise ConfigLoadError(f"Config not found : {file}")
         text = file.read_text(encoding="utf-8")
         if is_bomb(text):
-            raise ConfigLoadError(f"{file}: too large, or it holds YAML aliases")
+            raise ConfigLoadError(f"{file}: {BOMB}")
+        header = ConfigSource._get_header_dict(text[:HEADER])
+        try:
+            values = _parsed(text)
+        except (yaml.YAMLError, OmegaConfBaseException, RecursionError) as error:
+            raise KonomiError(f"{file}: it cannot be read: {' '.join(str(error).split())}") from error
+        if self.provider != OWN:
+            from konomi.recipe.hardening import check_file
+
+            check_file(file, values, header.get("package"))
         return ConfigResult(
-            config=OmegaConf.create(_parsed(text)),
+            config=OmegaConf.create(values),
             path=f"{self.scheme()}://{self.path}",
             provider=self.provider,
-            header=ConfigSource._get_header_dict(text[:HEADER]),
+            header=header,
         )
 
     def available(self) -> bool:

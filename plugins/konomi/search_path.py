@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import importlib.machinery
 import importlib.util
+import itertools
 import pkgutil
 import re
 import sys
@@ -31,7 +32,9 @@ PROJECT_PACKAGE = "konomi_project"
 
 
 MAX_BYTES = 1 << 20
-_ALIAS = re.compile(r"(?:^|[\s\[{,:-])[*&][A-Za-z0-9_]", re.MULTILINE)
+MAX_DEPTH = 100
+"""Levels of nesting; a parser recurses on each."""
+_ALIAS = re.compile(r"(?:^|[\s\[{,:-])[*&][A-Za-z0-9_\-]", re.MULTILINE)
 """An anchor or an alias; a glob such as `*.jsonl` stands in quotes, or within a word."""
 
 
@@ -94,9 +97,16 @@ def _installed() -> tuple[Provider, ...]:
     return tuple(found)
 
 
+BOMB = "too large or too deeply nested, or it holds YAML aliases"
+_DEEP_LINE = re.compile(rf"^ *(?:[-?]\s+){{{MAX_DEPTH}}}|^ {{{4 * MAX_DEPTH}}}", re.MULTILINE)
+
+
 def is_bomb(text: str) -> bool:
     """Tell whether a recipe or preset is larger than any page, or holds YAML aliases, which blow up a small file."""
-    return len(text) > MAX_BYTES or bool(_ALIAS.search(text))
+    if len(text) > MAX_BYTES or _ALIAS.search(text) or _DEEP_LINE.search(text):
+        return True
+    opened = itertools.accumulate(1 if mark in "[{" else -1 for mark in re.findall(r"[\[\]{}]", text))
+    return max(opened, default=0) > MAX_DEPTH
 
 
 def recipes() -> dict[str, tuple[Path, str]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from konomi import search_path
 from konomi.faults import Fault, Faults
+from konomi.recipe.secrets import override_faults
 
 TAKES_VALUE = ("cfg", "package", "info")
 
@@ -68,6 +69,8 @@ def read(argv: Sequence[str]) -> CommandLine:
         said = complaint.getvalue().strip().splitlines()[-1].partition("error: ")[2]
         raise Faults([Fault("", said, "konomi run --help lists what there is")]) from None
     positional = list(given.overrides)
+    if secrets := list(override_faults(positional)):
+        raise Faults(secrets)
     recipe = positional.pop(0) if positional and re.fullmatch(r"[\w\-]+", positional[0]) else ""
     if not recipe and positional and not given.help:
         raise Faults([Fault(positional[0], "a recipe comes first", "type konomi run RECIPE overrides…")])

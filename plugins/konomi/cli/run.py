@@ -27,7 +27,7 @@ from konomi.faults import Faults, KonomiError, Stopped
 from konomi.recipe import nodes
 from konomi.recipe.by_hydra import VERSION_BASE, composing, register_resolvers
 from konomi.recipe.composition import Composed
-from konomi.recipe.hardening import target_faults
+from konomi.recipe.hardening import target_faults, unsaid_faults
 from konomi.recipe.planning import Plan, plan_config
 from konomi.recipe.sweep import MAX_PLANNED, constant_keys, points
 from konomi.runner import BEGAN, EXIT_FAULTS, EXIT_INTERRUPTED, EXIT_STOPPED, RUN, carry_out
@@ -158,7 +158,7 @@ def point(cfg: DictConfig) -> None:
     try:
         if _stopped:
             raise Stopped("the sweep was asked to stop; the same command goes on from here")
-        planned = plan_config(recipe, cfg, overrides, target_faults(cfg))
+        planned = plan_config(recipe, cfg, overrides, [*target_faults(cfg), *unsaid_faults(cfg, overrides)])
         summary(planned, said)
         done = carry_out(planned, folder, say=said)
         said(ending(done))

@@ -71,6 +71,8 @@ def composed(recipe: str, overrides: Sequence[str]) -> DictConfig:
             _kept[key] = compose(recipe, list(overrides), return_hydra_config=True)
         except ValueError as error:  # a choice that is no name: loss=3
             raise ConfigCompositionException(str(error)) from error
+        except KeyError as error:  # hydra.job.env_copy names it
+            raise ConfigCompositionException(f"there is no environment variable {error}") from error
     return _kept[key]
 
 

@@ -19,7 +19,8 @@ from konomi import registry, search_path
 from konomi.faults import Fault, Faults, did_you_mean, nearest
 from konomi.recipe import by_hydra, nodes
 from konomi.recipe.by_hydra import REFUSED, is_value
-from konomi.recipe.hardening import hydra_faults, said_by_recipe, target_faults
+from konomi.recipe.hardening import hydra_faults, said_by_recipe, target_faults, unsaid_faults
+from konomi.recipe.secrets import override_faults
 from konomi.recipe.short_forms import expand, overridden
 
 EXTRAS = {
@@ -39,6 +40,8 @@ class Composed:
         self.recipe = recipe
         self.given = list(overrides)
         self.faults: list[Fault] = []
+        if secrets := list(override_faults(self.given)):
+            raise Faults(secrets)  # alone: what else is wrong is told with the override, secret and all
         known = search_path.recipes()
         if recipe not in known:
             raise Faults([Fault(f"recipe {recipe}", "there is no such recipe", did_you_mean(recipe, known))])
@@ -46,13 +49,15 @@ class Composed:
             plain = by_hydra.composed(recipe, [])
         except REFUSED as error:
             raise Faults([Fault(f"recipe {recipe}", _explain_recipe(error))]) from error
-        self.faults += said_by_recipe(plain)
         typed, unclear = self._expand(plain)
         self.faults += unclear
-        cfg = by_hydra.copied(self._choose(typed, plain))
+        chosen = self._choose(typed, plain)
+        self.faults += said_by_recipe(chosen)
+        cfg = by_hydra.copied(chosen)
         self._give(typed, cfg)
         self.faults += [
             *target_faults(cfg),
+            *unsaid_faults(cfg, self.overrides),
             *hydra_faults(cfg, recipe, self.overrides),
             *_given_twice(known[recipe][0], self.overrides),
         ]

@@ -23,6 +23,7 @@ from omegaconf import MISSING, OmegaConf
 
 from konomi import registry, search_path
 from konomi.faults import Fault, Faults, KonomiError, did_you_mean
+from konomi.recipe.hardening import check_file
 from konomi.registry import Entry
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -162,10 +163,14 @@ def read_preset(kind: str, file: Path) -> tuple[Entry, dict[str, Any], list[Any]
     """
     text = file.read_text(encoding="utf-8")
     if search_path.is_bomb(text):
-        raise KonomiError(f"{file}: too large, or it holds YAML aliases")
-    values = yaml.load(text, Loader=_LOADER) or {}
+        raise KonomiError(f"{file}: {search_path.BOMB}")
+    try:
+        values = yaml.load(text, Loader=_LOADER) or {}
+    except yaml.YAMLError as error:
+        raise KonomiError(f"{file}: it cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise KonomiError(f"{file}: expected a mapping that begins with defaults: [PLUGIN, _self_]")
+    check_file(file, values)
     listed = values.pop("defaults", [])
     bases = [item for item in listed if isinstance(item, str) and item != "_self_"]
     if len(bases) != 1:

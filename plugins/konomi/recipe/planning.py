@@ -16,6 +16,7 @@ from konomi.recipe import keys
 from konomi.recipe.build import UNKNOWN, Builder, artifacts_in, checked
 from konomi.recipe.by_hydra import composing
 from konomi.recipe.composition import Composed, values
+from konomi.recipe.secrets import value_faults
 from konomi.recipe.short_forms import stages as stage_names
 from konomi.stage import Cost
 from konomi.store import Artifact, Store
@@ -109,6 +110,7 @@ class _Planner:
         self.names = stage_names(cfg)
         self.values = values(cfg, faults)
         self.store = Store(str(self.values.get("store") or ".konomi"), self._lock())
+        faults += value_faults(self.values)
         self.steps: dict[str, Step] = {}
         self._faulty: dict[str, Artifact] = {}
         self.needed: list[str] = []
