@@ -6,14 +6,17 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from konomi import registry
-from konomi.search_path import is_bomb, providers
+from konomi.faults import KonomiError
+from konomi.search_path import not_yaml, page, providers
 
 HEADER = 512
 """Characters at the head of a file in which Hydra looks for `# @package`."""
@@ -49,11 +52,20 @@ class KonomiFiles(ConfigSource):  # type: ignore[misc]
         file = self._file(config_path)
         if self._is_preset(config_path) or not file.is_file():
             raise ConfigLoadError(f"Config not found : {file}")
-        text = file.read_text(encoding="utf-8")
-        if is_bomb(text):
-            raise ConfigLoadError(f"{file}: too large, or it holds YAML aliases")
+        try:
+            text = page(file)
+            body = _parsed(text)
+        except KonomiError as error:
+            raise ConfigLoadError(str(error)) from error
+        except yaml.YAMLError as error:
+            raise ConfigLoadError(not_yaml(file, error)) from error
+        except OmegaConfBaseException as error:
+            raise ConfigLoadError(f"{file}: {' '.join(str(error).split())}") from error
+        if not isinstance(body, dict):
+            what = "expected a mapping that begins with defaults: [konomi, …, _self_], found a list"
+            raise ConfigLoadError(f"{file}: {what}")
         return ConfigResult(
-            config=OmegaConf.create(_parsed(text)),
+            config=OmegaConf.create(body),
             path=f"{self.scheme()}://{self.path}",
             provider=self.provider,
             header=ConfigSource._get_header_dict(text[:HEADER]),

@@ -71,6 +71,10 @@ def composed(recipe: str, overrides: Sequence[str]) -> DictConfig:
             _kept[key] = compose(recipe, list(overrides), return_hydra_config=True)
         except ValueError as error:  # a choice that is no name: loss=3
             raise ConfigCompositionException(str(error)) from error
+        except TypeError as error:  # a list of choices, one of which is no name: filter=[3]
+            raise ConfigCompositionException("Config group override must be a name or a list of names") from error
+        except RecursionError as error:
+            raise ConfigCompositionException("its defaults lead back to itself; take one of them out") from error
     return _kept[key]
 
 
