@@ -17,7 +17,12 @@ LONG = "長" * 80  # 240 bytes: most file systems end at 255
 
 
 def rows(name: str, content: str | bytes, *says: str, code: int = 2, file: str = "rows.jsonl", more: tuple[str, ...] = ()) -> Case:
-    return Case(name, ("run", "small", f"source.path={file}", *more), says, code, {file: content})
+    return Case(name, (_verb(code), "small", f"source.path={file}", *more), says, code, {file: content})
+
+
+def _verb(code: int) -> str:
+    """Return the command that shows a fault: what a look at the first rows tells is told by the plan."""
+    return "plan" if code == 2 else "run"
 
 
 def zst() -> bytes:
@@ -38,7 +43,7 @@ def parquet(**columns: list[object]) -> bytes:
 
 
 def at(name: str, *words: str, says: tuple[str, ...] = (), code: int = 2, prepare=None, files=None) -> Case:
-    return Case(name, ("run", "small", *words), says, code, files or {}, prepare)
+    return Case(name, (_verb(code), "small", *words), says, code, files or {}, prepare)
 
 
 def fifo(desk: Desk) -> None:

@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 from konomi import search_path
 from konomi.cli import parser
 from konomi.cli.command_line import CommandLine, read
+from konomi.failures import os_error
 from konomi.faults import Fault, Faults, KonomiError, Stopped, did_you_mean
 from konomi.recipe import nodes
 from konomi.recipe.by_hydra import REFUSED, VERSION_BASE, composing, register_resolvers
@@ -178,7 +179,8 @@ def point(cfg: DictConfig) -> None:
         code = EXIT_STOPPED if isinstance(error, Stopped) else EXIT_FAULTS if isinstance(error, Faults) else 1
         if code == EXIT_STOPPED:
             _stopped.append(str(error))
-        print(f"konomi: {error}", file=sys.stderr, flush=True)
+        said_of_it = os_error(error) if isinstance(error, OSError) else error
+        print(f"konomi: {said_of_it}", file=sys.stderr, flush=True)
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
         if swept:
