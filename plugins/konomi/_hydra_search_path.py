@@ -19,7 +19,7 @@ from yaml.resolver import Resolver
 
 from konomi import registry
 from konomi.faults import KonomiError
-from konomi.search_path import BOMB, is_bomb, providers
+from konomi.search_path import not_yaml, page, providers
 
 OWN = "konomi"
 """Provider of konomi's own files, which alone may set up Hydra."""
@@ -57,20 +57,23 @@ class KonomiFiles(ConfigSource):  # type: ignore[misc]
         file = self._file(config_path)
         if self._is_preset(config_path) or not file.is_file():
             raise ConfigLoadError(f"Config not found : {file}")
-        text = file.read_text(encoding="utf-8")
-        if is_bomb(text):
-            raise ConfigLoadError(f"{file}: {BOMB}")
-        header = ConfigSource._get_header_dict(text[:HEADER])
+        text = page(file)
         try:
-            values = _parsed(text)
-        except (yaml.YAMLError, OmegaConfBaseException, RecursionError) as error:
+            body = _parsed(text)
+        except yaml.YAMLError as error:
+            raise KonomiError(not_yaml(file, error)) from error
+        except (OmegaConfBaseException, RecursionError) as error:
             raise KonomiError(f"{file}: it cannot be read: {' '.join(str(error).split())}") from error
+        if not isinstance(body, dict):
+            what = "expected a mapping that begins with defaults: [konomi, …, _self_], found a list"
+            raise KonomiError(f"{file}: {what}")
+        header = ConfigSource._get_header_dict(text[:HEADER])
         if self.provider != OWN:
             from konomi.recipe.hardening import check_file
 
-            check_file(file, values, header.get("package"))
+            check_file(file, body, header.get("package"))
         return ConfigResult(
-            config=OmegaConf.create(values),
+            config=OmegaConf.create(body),
             path=f"{self.scheme()}://{self.path}",
             provider=self.provider,
             header=header,

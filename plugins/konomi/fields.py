@@ -18,6 +18,10 @@ NOT_IN_KEY: Mapping[str, Any] = MappingProxyType({"in_key": False})
 is in the key by its content, through `depends()` (the path of a file)."""
 
 
+UNKNOWN = "?"
+"""Format of an artifact whose own stage has faults: what reads it has nothing new to say."""
+
+
 def choice(kind: str, default: str | None) -> Any:
     """Declare a field that holds one plugin of `kind`; `default` names a plugin or a preset, None is no default."""
     return dataclasses.field(default=None, metadata={"kind": kind, "default": default, "many": False})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.metadata
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
 from typing import Any, TypeVar
@@ -108,14 +109,22 @@ def load_module(module: str, *, owner: str) -> None:
         importlib.import_module(module)
     except KonomiError:
         raise
-    except Exception as error:
-        raise KonomiError(
-            f"the plugins of {owner} cannot be imported: {type(error).__name__} in {module}: {error};"
-            f" mend it or uninstall {owner}"
-        ) from error
+    except (Exception, SystemExit) as error:
+        said = f"{type(error).__name__} in {_place(error) or module}: {error}"
+        hint = "mend it" if owner.startswith("the project ") else f"mend it or uninstall {owner}"
+        raise KonomiError(f"the plugins of {owner} cannot be imported: {said}; {hint}") from error
     finally:
         _loading_for.pop()
     _loaded.append(module)
+
+
+def _place(error: BaseException) -> str:
+    """Return the file and line where an import failed, the import system's own frames left out."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
+    own = [frame for frame in frames if frame.filename not in (__file__, importlib.__file__)]
+    return f"{own[-1].filename}, line {own[-1].lineno}" if own else ""
 
 
 def entries(kind: str | None = None) -> list[Entry]:

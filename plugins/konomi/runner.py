@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 from konomi import provenance
+from konomi.failures import telling
 from konomi.faults import Faults, KonomiError, Stopped
 from konomi.job import Job, Stop
 from konomi.launch import run_stage
@@ -98,7 +99,7 @@ def carry_out(planned: Plan, folder: Path, *, say: Say = print, smoke: bool = Fa
             with hushed(folder / "run.log"):
                 _verify(planned)
             for step in planned.steps:
-                with hushed(folder / "run.log"):
+                with hushed(folder / "run.log"), telling(step.name, step.parts["plugin"], folder / "run.log"):
                     made = _make(planned, step, stop, folder, since, smoke=smoke, say=say)
                 rows.append(made)
                 done.artifacts[step.name] = step.artifact.path

@@ -20,17 +20,20 @@ import re
 import sys
 import tomllib
 import types
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from konomi import registry
-from konomi.faults import Fault, Faults, KonomiError
+from konomi.faults import Fault, Faults, KonomiError, did_you_mean
 
 PROJECT_PACKAGE = "konomi_project"
 """Name under which a project's plugin files are imported, so that theirs can shadow nobody's."""
 
 
+PARTS = ("plugins", "conf", "recipes")
+"""Keys of a project's `[tool.konomi]` table."""
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 100
 """Levels of nesting; a parser recurses on each."""
@@ -55,9 +58,27 @@ def project_table() -> tuple[Path, dict[str, Any]] | None:
             try:
                 table = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("konomi")
             except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-                raise KonomiError(f"{file}: not valid TOML: {error}") from error
-            return (folder, table) if isinstance(table, dict) else None
+                raise Faults([Fault(str(file), f"not valid TOML: {error}")]) from error
+            if table is None:
+                return None
+            if faults := list(_wrong_table(file, table)):
+                raise Faults(faults)
+            return folder, table
     return None
+
+
+def _wrong_table(file: Path, table: Any) -> Iterator[Fault]:
+    if not isinstance(table, dict):
+        yield Fault(f"{file}: [tool.konomi]", f"expected a table, found {table!r}", 'type recipes = "recipes" in it')
+        return
+    for name, value in table.items():
+        at = f"{file}: [tool.konomi] {name}"
+        if name not in PARTS:
+            yield Fault(at, "there is no such key", did_you_mean(name, PARTS))
+        elif name == "plugins" and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
+            yield Fault(at, f"expected a list of folders, found {value!r}", 'type plugins = ["plugins"]')
+        elif name != "plugins" and not isinstance(value, str):
+            yield Fault(at, f"expected a folder, found {value!r}", f'type {name} = "{name}"')
 
 
 _config_dirs: list[Path] = []
@@ -109,12 +130,37 @@ def is_bomb(text: str) -> bool:
     return max(opened, default=0) > MAX_DEPTH
 
 
+def page(file: Path) -> str:
+    """Return the text of a recipe or preset; raises `KonomiError` where it cannot be read."""
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        found = f"byte 0x{error.object[error.start]:02x}"
+        raise KonomiError(f"{file}, line {line}: {found} is not UTF-8; save the file as UTF-8") from error
+    except OSError as error:
+        raise KonomiError(f"{file} cannot be read: {error.strerror}") from error
+    if is_bomb(text):
+        raise KonomiError(f"{file}: {BOMB} (&name, *name); write the values out")
+    return text
+
+
+def not_yaml(file: Path, error: Exception) -> str:
+    """Say where and why a YAML parser refused a file."""
+    mark = getattr(error, "problem_mark", None)
+    problem = str(getattr(error, "problem", None) or getattr(error, "reason", error))
+    if (character := getattr(error, "character", None)) is not None:
+        problem = f"the character U+{ord(character) if isinstance(character, str) else character:04X} may not stand in it"
+    tab = "; indent with blanks, not with tabs" if "'\\t'" in problem else ""
+    return f"{file}{f', line {mark.line + 1}' if mark else ''}: not valid YAML: {problem}{tab}"
+
+
 def recipes() -> dict[str, tuple[Path, str]]:
     """Return each recipe's file and owner, by name; raises `Faults` where two owners have one name."""
     found: dict[str, tuple[Path, str]] = {}
     faults = []
     for provider in providers():
-        for file in sorted(provider.recipes.glob("*.yaml")) if provider.recipes else []:
+        for file in sorted(filter(Path.is_file, provider.recipes.glob("*.yaml"))) if provider.recipes else []:
             held = found.setdefault(file.stem, (file, provider.owner))
             if held[0] != file:
                 what = f"is brought by {held[1]} ({held[0]}) and by {provider.owner} ({file})"
@@ -172,5 +218,6 @@ def _project_folder(folder: Path, table: dict[str, Any], part: str) -> Path | No
 
 def _must_exist(path: Path, folder: Path, part: str) -> Path:
     if not path.is_dir():
-        raise KonomiError(f"{folder / 'pyproject.toml'}: [tool.konomi] {part}: there is no folder {path}")
+        at = f"{folder / 'pyproject.toml'}: [tool.konomi] {part}"
+        raise Faults([Fault(at, f"there is no folder {path}", f"make it, or take {part} out")])
     return path

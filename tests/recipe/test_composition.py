@@ -233,7 +233,7 @@ def test_options_that_are_mappings_take_names_of_ones_own(kitchen: Path) -> None
     [
         ("defaults: [meal, _self_]\nword: {extra: {trust_remote_code: 'true'}}\n", "a recipe may not say it"),
         ("defaults: [meal, _self_]\nhydra: {job: {name: ../../escaped}}\n", "may not change it"),
-        ("", "the recipe has no stages"),
+        ("", "it is empty, or does not stand on konomi"),
     ],
 )
 def test_what_only_the_command_line_may_say_is_a_fault_in_a_recipe(kitchen: Path, text: str, said: str) -> None:

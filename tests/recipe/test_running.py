@@ -185,7 +185,7 @@ def test_two_runs_at_once_make_each_artifact_once(kitchen: Path) -> None:
         (["plam", "meal"], 2, "did you mean plan"),
         (["run", "lunch.flavour.grams=1"], 2, "a recipe comes first"),
         (["run", "meal", "--config-dir", "/nowhere"], 2, "no folder"),
-        (["run"], 1, "which recipe"),
+        (["run"], 2, "which recipe"),
         (["recipes"], 0, "A word, cooked twice."),
         (["plugins", "flavour"], 0, "Add salt."),
         (["plugins", "flavour/salt"], 0, "How much."),

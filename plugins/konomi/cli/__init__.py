@@ -12,12 +12,14 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib
+import io
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from konomi.failures import LOWER, os_error
 from konomi.faults import Faults, KonomiError, Stopped, did_you_mean
 
 COMMANDS = {
@@ -68,17 +70,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         raise  # whoever read our output has gone; `entry` ends quietly
     except OSError as error:
-        print(f"konomi {command}: {_os_error(error)}", file=sys.stderr)
+        print(f"konomi {command}: {os_error(error)}", file=sys.stderr)
+        return 1
+    except MemoryError:
+        print(f"konomi {command}: there is not enough memory; {LOWER}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         said = "konomi: interrupted; whole stages are kept, the same command goes on from there"
         print(f"\n{said}", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except Exception as error:
+        print(f"konomi {command}: {bug(error)}", file=sys.stderr)
+        return 1
 
 
 def entry() -> None:
     """The console script: `main`, and a clean end where the reader of a pipe has gone."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without Japanese shows codes, and no traceback
     try:
         code = main()
         sys.stdout.flush()
@@ -89,13 +100,22 @@ def entry() -> None:
     sys.exit(code)
 
 
-def _os_error(error: OSError) -> str:
-    import errno
+def bug(error: Exception) -> str:
+    """Keep the traceback of what nobody foresaw, and say where it is."""
+    import traceback
 
-    if error.errno == errno.ENOSPC:
-        return f"the disk is full ({error.filename or 'while writing'}); nothing half-written was published"
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}"
+    from konomi.store.content import cache_folder
+
+    said = " ".join(str(error).split())[:300]
+    what = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    try:
+        folder = cache_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        log = folder / "error.log"
+        log.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
+    except (OSError, RuntimeError):
+        return f"{what}; KONOMI_CACHE=FOLDER names a folder that can be written, for the traceback"
+    return f"{what}; this is a fault of konomi's or of a plugin's, and its traceback is in {log}"
 
 
 def _module(name: str) -> Any:

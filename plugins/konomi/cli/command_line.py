@@ -73,7 +73,10 @@ def read(argv: Sequence[str]) -> CommandLine:
         raise Faults(secrets)
     recipe = positional.pop(0) if positional and re.fullmatch(r"[\w\-]+", positional[0]) else ""
     if not recipe and positional and not given.help:
-        raise Faults([Fault(positional[0], "a recipe comes first", "type konomi run RECIPE overrides…")])
+        stem = Path(positional[0].partition("=")[0]).stem
+        named = f"a recipe is called by its name: type konomi run {stem}"
+        hint = named if stem in search_path.recipes() else "type konomi run RECIPE overrides…"
+        raise Faults([Fault(positional[0], "a recipe comes first", hint)])
     flags: list[str] = []
     for name in TAKES_VALUE:
         if (value := getattr(given, name)) is not None:

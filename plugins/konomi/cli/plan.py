@@ -8,7 +8,7 @@ from typing import Any
 
 from konomi.cli import parser
 from konomi.cli.command_line import read
-from konomi.cli.run import check_all, say_project
+from konomi.cli.run import check_all, no_recipe, say_project
 from konomi.faults import Fault, Faults
 from konomi.recipe.by_hydra import composing
 from konomi.recipe.composition import Composed
@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
     line = read([word for word in argv if word not in ("--json", "--smoke")])
     if line.help or not line.recipe:
         parser("plan", USAGE).print_usage()
-        return 0 if line.help else 2
+        return 0 if line.help else no_recipe()
     say_project()
     with composing():
         composed = Composed(line.recipe, line.swept_off() if line.multirun else line.overrides)

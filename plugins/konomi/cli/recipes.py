@@ -8,6 +8,7 @@ from pathlib import Path
 
 from konomi import search_path
 from konomi.cli import parser
+from konomi.faults import KonomiError
 
 
 def main(argv: Sequence[str]) -> int:
@@ -27,5 +28,8 @@ def main(argv: Sequence[str]) -> int:
 
 def summary(file: Path) -> str:
     """Return the first line of the comment that opens a recipe."""
-    first = file.read_text(encoding="utf-8").partition("\n")[0]
+    try:
+        first = search_path.page(file).partition("\n")[0]
+    except KonomiError as error:
+        return str(error)
     return first.lstrip("# ").strip() if first.startswith("#") else ""

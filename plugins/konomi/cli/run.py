@@ -23,9 +23,10 @@ from omegaconf import DictConfig
 from konomi import search_path
 from konomi.cli import parser
 from konomi.cli.command_line import CommandLine, read
-from konomi.faults import Faults, KonomiError, Stopped
+from konomi.failures import os_error
+from konomi.faults import Fault, Faults, KonomiError, Stopped, did_you_mean
 from konomi.recipe import nodes
-from konomi.recipe.by_hydra import VERSION_BASE, composing, register_resolvers
+from konomi.recipe.by_hydra import REFUSED, VERSION_BASE, composing, register_resolvers
 from konomi.recipe.composition import Composed
 from konomi.recipe.hardening import target_faults, unsaid_faults
 from konomi.recipe.planning import Plan, plan_config
@@ -46,6 +47,7 @@ Hydra's:       -m (sweep)  --cfg job (show the configuration)  --info  --config-
 _exit_codes: list[int] = []
 _stopped: list[str] = []
 """What stopped this process' sweep: the points after it must not begin."""
+FULL_ERROR = "HYDRA_FULL_ERROR"
 POINTS = "KONOMI_POINTS"
 """Environment variable with the file in which the points of a sweep say how they ended."""
 
@@ -55,10 +57,11 @@ def main(argv: Sequence[str]) -> int:
     os.environ[BEGAN] = str(time.time())
     line = read(argv)
     if line.help or not line.recipe:
+        said = _recipe_help(line.recipe) if line.recipe else ""
         parser("run", USAGE).print_usage()
-        if line.recipe:
-            print(_recipe_help(line.recipe))
-        return 0 if line.help else _no_recipe()
+        if said:
+            print(said)
+        return 0 if line.help else no_recipe()
     say_project()
     with composing():
         composed = Composed(line.recipe, line.swept_off() if line.multirun else line.overrides)
@@ -74,15 +77,16 @@ def main(argv: Sequence[str]) -> int:
     return _sweep(line, overrides, len(every)) if line.multirun else _single(line, overrides)
 
 
-def _no_recipe() -> int:
-    raise KonomiError(f"which recipe? known: {', '.join(sorted(search_path.recipes()))}; type konomi run quickstart")
+def no_recipe() -> int:
+    listed = ", ".join(sorted(search_path.recipes()))
+    raise Faults([Fault("", f"which recipe? known: {listed}", "type konomi run quickstart")])
 
 
 def _recipe_help(recipe: str) -> str:
     known = search_path.recipes()
     if recipe not in known:
-        raise KonomiError(f"there is no recipe {recipe}; known: {', '.join(sorted(known))}")
-    lines = known[recipe][0].read_text(encoding="utf-8").splitlines()
+        raise Faults([Fault(f"recipe {recipe}", "there is no such recipe", did_you_mean(recipe, known))])
+    lines = search_path.page(known[recipe][0]).splitlines()
     return "\n".join(["", *(line.lstrip("# ").rstrip() for line in lines if line.startswith("#"))])
 
 
@@ -137,7 +141,16 @@ def _hydra(line: CommandLine, overrides: list[str]) -> None:
     search_path.install()
     nodes.store_all()
     sys.argv = [sys.argv[0], *line.flags, *overrides]
-    hydra.main(config_path=None, config_name=line.recipe, **VERSION_BASE)(point)()
+    held = os.environ.get(FULL_ERROR)
+    os.environ[FULL_ERROR] = "1"  # Hydra would print a traceback and exit; konomi says it in a line
+    try:
+        hydra.main(config_path=None, config_name=line.recipe, **VERSION_BASE)(point)()
+    except REFUSED as error:
+        raise KonomiError(" ".join(str(error).split())) from error
+    finally:
+        os.environ.pop(FULL_ERROR)
+        if held is not None:
+            os.environ[FULL_ERROR] = held
 
 
 def point(cfg: DictConfig) -> None:
@@ -166,7 +179,8 @@ def point(cfg: DictConfig) -> None:
         code = EXIT_STOPPED if isinstance(error, Stopped) else EXIT_FAULTS if isinstance(error, Faults) else 1
         if code == EXIT_STOPPED:
             _stopped.append(str(error))
-        print(f"konomi: {error}", file=sys.stderr, flush=True)
+        said_of_it = os_error(error) if isinstance(error, OSError) else error
+        print(f"konomi: {said_of_it}", file=sys.stderr, flush=True)
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
         if swept:

@@ -10,6 +10,7 @@ from typing import Any
 
 from konomi import registry
 from konomi.faults import Fault, KonomiError, did_you_mean
+from konomi.fields import UNKNOWN
 from konomi.recipe.arguments import check_arguments
 from konomi.recipe.nodes import is_open, option_types
 from konomi.store import Artifact
@@ -31,6 +32,8 @@ class Builder:
     lookup: Lookup
     stored: StoredLookup = lambda word: None
     faults: list[Fault] = dataclasses.field(default_factory=list)
+    _lost: int = 0
+    """Plugins and artifacts that are not there because their value could not be resolved, which was told."""
 
     def plugin(self, value: Any, where: str, kind: str) -> Any:
         """Return the plugin that a node names, or None where it cannot be built (a fault says why)."""
@@ -46,10 +49,11 @@ class Builder:
             self.faults.append(Fault(where, f"{value['plugin']} is no {kind}", registry.elsewhere(kind, name)))
             return None
         cls = registry.get(kind, name)
-        before = len(self.faults)
+        before = len(self.faults), self._lost
         fields = {str(key): item for key, item in value.items() if key not in ("plugin", "defaults")}
         options = self._fields(cls, fields, where)
-        if len(self.faults) > before:
+        self._lost += any(name not in fields for name in _wired(cls))
+        if (len(self.faults), self._lost) != before:
             return None
         try:
             return cls(**options)
@@ -149,8 +153,10 @@ class Builder:
         return value
 
 
-UNKNOWN = "?"
-"""Format of an artifact whose own stage has faults."""
+def _wired(cls: type[Any]) -> list[str]:
+    """Return the fields that hold a plugin or an artifact, and cannot go without."""
+    needed = (field for field in dataclasses.fields(cls) if {"kind", "artifact"} & field.metadata.keys())
+    return [field.name for field in needed if not field.metadata.get("many") and not field.metadata.get("optional")]
 
 
 def _wire(where: str) -> str:

@@ -73,6 +73,10 @@ def composed(recipe: str, overrides: Sequence[str]) -> DictConfig:
             raise ConfigCompositionException(str(error)) from error
         except KeyError as error:  # hydra.job.env_copy names it
             raise ConfigCompositionException(f"there is no environment variable {error}") from error
+        except TypeError as error:  # a list of choices, one of which is no name: filter=[3]
+            raise ConfigCompositionException("Config group override must be a name or a list of names") from error
+        except RecursionError as error:
+            raise ConfigCompositionException("its defaults lead back to itself; take one of them out") from error
     return _kept[key]
 
 

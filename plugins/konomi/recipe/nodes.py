@@ -124,7 +124,7 @@ def store_all() -> None:
     owners: dict[tuple[str, str], tuple[str, Path]] = {}
     for provider in search_path.providers():
         for kind in registry.kinds() if provider.conf else []:
-            for file in sorted((provider.conf / kind).glob("*.yaml")):  # type: ignore[operator]
+            for file in sorted(filter(Path.is_file, (provider.conf / kind).glob("*.yaml"))):  # type: ignore[operator]
                 try:
                     _store_preset(store, kind, file, provider.owner, owners)
                 except KonomiError as error:
@@ -143,7 +143,7 @@ def _store_preset(
             f"the preset {file} of {owner} has the name of the plugin that {held.owner} registered; rename the file"
         )
     if id_ in owners and owners[id_][1] != file:
-        raise KonomiError(f"the name is taken by {owners[id_][0]} ({owners[id_][1]}) and by {owner} ({file})")
+        raise KonomiError(f"is brought by {owners[id_][0]} ({owners[id_][1]}) and by {owner} ({file}); rename one of them")
     owners[id_] = (owner, file)
     if id_ not in _stored:
         entry, values, defaults = read_preset(kind, file)
@@ -156,32 +156,33 @@ def _store_preset(
         _put(store, node)
 
 
-def read_preset(kind: str, file: Path) -> tuple[Entry, dict[str, Any], list[Any]]:
+def read_preset(kind: str, file: Path, seen: tuple[Path, ...] = ()) -> tuple[Entry, dict[str, Any], list[Any]]:
     """Return the plugin below a preset, the preset's values, and what else its defaults list names.
 
     A preset begins with `defaults: [PLUGIN, _self_]`; PLUGIN may be another preset in the same folder.
     """
-    text = file.read_text(encoding="utf-8")
-    if search_path.is_bomb(text):
-        raise KonomiError(f"{file}: {search_path.BOMB}")
     try:
-        values = yaml.load(text, Loader=_LOADER) or {}
+        values = yaml.load(search_path.page(file), Loader=_LOADER) or {}
     except yaml.YAMLError as error:
-        raise KonomiError(f"{file}: it cannot be read: {' '.join(str(error).split())}") from error
+        raise KonomiError(search_path.not_yaml(file, error)) from error
     if not isinstance(values, dict):
         raise KonomiError(f"{file}: expected a mapping that begins with defaults: [PLUGIN, _self_]")
     check_file(file, values)
-    listed = values.pop("defaults", [])
+    listed = values.pop("defaults", None) or []
+    if not isinstance(listed, list):
+        raise KonomiError(f"{file}: its defaults are no list; begin with defaults: [{listed}, _self_]")
     bases = [item for item in listed if isinstance(item, str) and item != "_self_"]
     if len(bases) != 1:
         raise KonomiError(f"{file}: names no plugin; begin with defaults: [PLUGIN, _self_]")
     own = [item for item in listed if not isinstance(item, str)]
     above = file.with_name(f"{bases[0]}.yaml")
     if above.exists() and above != file:
-        entry, inherited, defaults = read_preset(kind, above)
+        if above in seen:
+            raise KonomiError(f"{file}: stands on {bases[0]}, which stands on it; begin with a plugin's name")
+        entry, inherited, defaults = read_preset(kind, above, (*seen, file))
         return entry, OmegaConf.to_container(OmegaConf.merge(inherited, values)), [*defaults, *own]  # type: ignore[return-value]
     if bases[0] not in registry.names(kind):
-        raise KonomiError(f"{file}: {registry.elsewhere(kind, bases[0])}")
+        raise KonomiError(f"{file}: there is no {kind} called {bases[0]}; {registry.elsewhere(kind, bases[0])}")
     return registry.get_entry(kind, bases[0]), values, own
 
 

@@ -109,7 +109,7 @@ class _Planner:
         self.faults = faults
         self.names = stage_names(cfg)
         self.values = values(cfg, faults)
-        self.store = Store(str(self.values.get("store") or ".konomi"), self._lock())
+        self.store = Store(self._store(), self._lock())
         faults += value_faults(self.values)
         self.steps: dict[str, Step] = {}
         self._faulty: dict[str, Artifact] = {}
@@ -125,6 +125,7 @@ class _Planner:
             return
         goal = self._stage_option("until") or self._stage_option("goal") or self.names[-1]
         self._stage_option("refresh")
+        self._focus()
         self._artifact(goal)
         self.needed = self._needed(goal)
         refresh = self.values.get("refresh")
@@ -168,6 +169,25 @@ class _Planner:
             return value
         self.faults.append(Fault(option, f"there is no stage {value}", did_you_mean(str(value), self.names)))
         return None
+
+    def _focus(self) -> None:
+        value = self.values.get("focus")
+        if value is not None and not isinstance(value, list):
+            self.faults.append(Fault("focus", f"expected a list of stages, found {value}", f"type focus=[{value}]"))
+            return
+        for name in value or ():
+            if name not in self.names:
+                self.faults.append(Fault("focus", f"there is no stage {name}", did_you_mean(str(name), self.names)))
+
+    def _store(self) -> str:
+        value = self.values.get("store")
+        if value is None:
+            return ".konomi"
+        if isinstance(value, (dict, list)) or not str(value).strip():
+            found = repr(value) if value else "nothing"
+            self.faults.append(Fault("store", f"expected a folder, found {found}", "type store=FOLDER"))
+            return ".konomi"
+        return str(value)
 
     def _artifact(self, name: str) -> Artifact | str:
         """Return what a stage will leave, or what is wrong with its name."""

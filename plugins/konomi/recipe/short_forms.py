@@ -83,11 +83,30 @@ def expand(overrides: Iterable[str], cfg: DictConfig) -> tuple[dict[str, str], l
     expanded: dict[str, str] = {}
     faults: list[Fault] = []
     for override in overrides:
+        if fault := _no_override(override):
+            faults.append(fault)
+            continue
         try:
             expanded[quote(_open(_expand_one(override, cfg, known), open_paths))] = override
         except _Ambiguous as error:
             faults.append(error.fault)
     return expanded, faults
+
+
+def _no_override(override: str) -> Fault | None:
+    """Return what is wrong with the shape of an override, which is KEY=VALUE with a path of names for a key."""
+    key, equals, _ = override.partition("=")
+    if not override.strip():
+        return Fault("''", "an empty word was typed", "leave it out; a variable of the shell may be unset")
+    if any("\ud800" <= character <= "\udfff" for character in override):
+        return Fault(ascii(override), "is no UTF-8", "type it in a UTF-8 terminal")
+    if equals and key != key.strip():
+        return Fault(override, "there are blanks around the =", f"type {key.strip()}=…")
+    if not equals and not key.startswith("~"):
+        return Fault(override, "is no override", "type KEY=VALUE; one recipe is run at a time")
+    if not all(re.split(r"[./@:]", key.lstrip("+~").removeprefix("/"))):
+        return Fault(override, "no name stands where one belongs before the =", "type KEY=VALUE, or STAGE.OPTION=VALUE")
+    return None
 
 
 class _Ambiguous(Exception):

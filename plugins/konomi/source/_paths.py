@@ -52,11 +52,15 @@ def find(patterns: str | Sequence[str], type_: FileType = FileType.auto) -> tupl
     files: dict[Path, File] = {}
     faults: list[Fault] = []
     for pattern in [patterns] if isinstance(patterns, str) else list(patterns):
-        matched = list(expand(pattern))
+        try:
+            matched = list(expand(pattern))
+        except OSError as error:  # a name longer than the file system allows, a folder that may not be read
+            faults.append(Fault("path", f"{error.filename or pattern}: {error.strerror}"))
+            continue
         if not matched:
             faults.append(Fault("path", f"nothing matches {pattern}", _nearby(pattern)))
         for path in matched:
-            found = _in_folder(path, type_) if path.is_dir() else [_file(path, type_)]
+            found = _in_folder(path, type_) if path.is_dir() else [_special(path) or _file(path, type_)]
             if not found:
                 known = ", ".join([*SUFFIXES, *COMPRESSIONS])
                 faults.append(Fault("path", f"the folder {path} holds no file of a known type", f"known: {known}"))
@@ -108,6 +112,14 @@ def _in_folder(folder: Path, type_: FileType) -> Sequence[File | Fault]:
     files = [file for file in (_file(path, type_) for path in visible) if isinstance(file, File)]
     data = [file for file in files if file.type is not FileType.text]
     return data or files
+
+
+def _special(path: Path) -> Fault | None:
+    """Return a fault for a pipe, a socket, a device or a link to nothing: reading one may wait for ever."""
+    if path.is_file():
+        return None
+    what = "is a link to what is not there" if path.is_symlink() else "is no file that can be read twice"
+    return Fault("path", f"{path} {what}", "write the rows to a file first")
 
 
 def _file(path: Path, type_: FileType) -> File | Fault:

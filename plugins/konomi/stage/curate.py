@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from konomi.dedup import Dedup
 from konomi.faults import Fault, did_you_mean
-from konomi.fields import choice, choices
+from konomi.fields import UNKNOWN, choice, choices
 from konomi.filter import Filter
 from konomi.job import Job
 from konomi.registry import register
@@ -79,6 +79,8 @@ class Curate:
         from konomi.stage._sieve import TEXT
 
         format_ = self.source.format()
+        if format_ == UNKNOWN:
+            return
         if not FORMATS.get(format_):
             known = ", ".join(name for name, columns in FORMATS.items() if columns)
             yield Fault("source", f"gives rows of the format {format_}, which have no text to curate (known: {known})")
