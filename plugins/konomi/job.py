@@ -42,6 +42,8 @@ class Job:
     """Folder of this attempt alone, for checkpoints; it outlives a kill."""
     resume: Path | None = None
     """Newest sealed checkpoint of an earlier attempt, where there is one."""
+    curves: Path | None = None
+    """Folder for an experiment tracker's files, the same over all attempts and kept when they go."""
     smoke: bool = False
     """Do three real steps at real shapes; the result will be thrown away."""
     quiet: bool = False

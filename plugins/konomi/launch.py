@@ -18,6 +18,7 @@ import subprocess
 import sys
 from enum import Enum
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from konomi.faults import Faults, KonomiError, Stopped
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from konomi.recipe.planning import Step
 
 RESULT = "result.json"
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""A scheduler may send them to every process: the launcher is deaf to them, and a worker takes them as a request."""
+LAUNCHER_HEEDS = "SIGINT,SIGHUP,SIGQUIT"
+"""Signals at which torch's launcher ends the workers; by its own default SIGTERM is among them."""
 POLL_SECONDS = 0.2
 
 
@@ -50,8 +55,9 @@ def _launch(step: Step, job: Job, arguments: list[str], log: Path) -> None:
     command = [sys.executable, "-m", "accelerate.commands.launch", *arguments, "-m", "konomi.launch", str(spec)]
     with log.open("ab") as output:
         child = subprocess.Popen(
-            command, stdout=output, stderr=output, start_new_session=True, preexec_fn=_die_with_parent
-        )
+            command, stdout=output, stderr=output, start_new_session=True, preexec_fn=_apart,
+            env={**os.environ, "PET_SIGNALS_TO_HANDLE": LAUNCHER_HEEDS},
+        )  # fmt: skip
         try:
             told = False
             while child.poll() is None:
@@ -65,17 +71,19 @@ def _launch(step: Step, job: Job, arguments: list[str], log: Path) -> None:
                 os.killpg(child.pid, signal.SIGKILL)
             raise
     spec.unlink()
-    result = job.work / RESULT
-    if not result.exists() and job.stop.reason:
+    results = [job.work / RESULT, *sorted(job.work.glob(f"*.{RESULT}"))]  # the first process' own, where it left one
+    result = next((file for file in results if file.exists()), None)
+    if result is None and job.stop.reason:
         raise Stopped(
             f"{step.name} was stopped by {job.stop.reason}; the same command goes on from its last checkpoint"
         )
-    if not result.exists():
+    if result is None:
         raise KonomiError(
             f"{step.name}: `accelerate launch` ended with exit code {child.returncode} and left no result; see {log}"
         )
     said = json.loads(result.read_text(encoding="utf-8"))
-    result.unlink()
+    for file in results:
+        file.unlink(missing_ok=True)
     (job.work / "stop").unlink(missing_ok=True)
     if said["error"]:
         raise (Stopped if said["stopped"] else KonomiError)(said["error"])
@@ -96,6 +104,7 @@ def _spec(step: Step, job: Job) -> dict[str, Any]:
         "job": {
             "name": job.name, "recipe": job.recipe, "key": job.key, "out": str(job.out), "work": str(job.work),
             "resume": str(job.resume) if job.resume else None, "smoke": job.smoke, "model_card": job.model_card,
+            "curves": str(job.curves) if job.curves else None,
         },
     }  # fmt: skip
 
@@ -153,11 +162,10 @@ def main(spec_file: str) -> None:
     if code_in(stage) != spec["code"]:
         raise KonomiError("a plugin's file was changed after the run had begun; run the same command again")
     paths = {name: Path(spec["job"][name]) for name in ("out", "work")}
-    resume = Path(spec["job"]["resume"]) if spec["job"]["resume"] else None
+    paths |= {name: Path(spec["job"][name]) for name in ("resume", "curves") if spec["job"][name]}
     first = int(os.environ.get("RANK", "0")) == 0
-    job = Job(
-        **{**spec["job"], **paths, "resume": resume, "quiet": not first, "stop": _StopFile(paths["work"] / "stop")}
-    )
+    job = Job(**{**spec["job"], **paths, "quiet": not first, "stop": _StopFile(paths["work"] / "stop")})
+    _heed_signals(job.stop)
     tame()
     logging.basicConfig(level=logging.INFO if first else logging.WARNING, stream=sys.stderr)
     error: KonomiError | None = None
@@ -167,9 +175,11 @@ def main(spec_file: str) -> None:
         if not first and not isinstance(caught, Stopped):
             raise  # the launcher sees the exit code and ends the others, which would wait for this one
         error = caught
-    if first:
+    if first or error:
+        # a stop that one process alone ran into, such as a full disk, may be known to it alone
         said = {"results": job.results, "error": str(error) if error else "", "stopped": isinstance(error, Stopped)}
-        (job.work / RESULT).write_text(json.dumps(said, ensure_ascii=False), encoding="utf-8")
+        name = RESULT if first else f"{os.environ['RANK']}.{RESULT}"
+        (job.work / name).write_text(json.dumps(said, ensure_ascii=False), encoding="utf-8")
 
 
 class _StopFile(Stop):
@@ -189,6 +199,23 @@ class _StopFile(Stop):
     def reason(self, value: str | None) -> None:
         if value is not None:
             self._path.write_text(value, encoding="utf-8")
+
+
+def _apart() -> None:
+    """Prepare the launcher: it ends with this process, and not by a signal that asks for a stop."""
+    _die_with_parent()
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _heed_signals(stop: Stop) -> None:
+    """Take a signal that asks for a stop as a request to all processes of the training."""
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        stop.reason = signal.Signals(number).name
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, ask)
 
 
 def _die_with_parent() -> None:

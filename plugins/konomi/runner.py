@@ -216,7 +216,7 @@ def _make_locked(planned: Plan, step: Step, stop: Stop, folder: Path, *, smoke: 
     with store.writing() as out, store.attempt(key, anew=step.refresh) as work:
         job = Job(
             name=step.name, recipe=planned.name, key=key, out=out, work=work, resume=resume, smoke=smoke, stop=stop,
-            model_card=_model_card(planned, step),
+            model_card=_model_card(planned, step), curves=store.root / "curves" / key,
         )  # fmt: skip
         with provenance.measured() as usage:
             run_stage(step, job, log=folder / "run.log")
@@ -325,7 +325,9 @@ def _line(row: dict[str, Any], width: int) -> str:
     if row["cached"]:
         return f"  {name}  cached"
     spent = f"{duration(row['seconds']):>10}  {size(row['peak_memory']):>9}"
-    return f"  {name}  {spent}" + ("  resumed" if row["resumed"] else "")
+    under = (row.get("results") or {}).get("resumed_under")
+    resumed = f"  resumed under other conditions: {under}" if under else "  resumed"
+    return f"  {name}  {spent}" + (resumed if row["resumed"] else "")
 
 
 def _link(link: Path, target: Path) -> None:

@@ -129,7 +129,7 @@ def test_a_stopped_training_seals_where_it_stands_and_goes_on_from_there(tmp_pat
     checkpoint = newest_sealed(first.work)
     assert checkpoint is not None and checkpoint.name == "checkpoint-6"
     facts = sealed(checkpoint)
-    assert facts == {"world_size": 1, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 1}
+    assert facts is not None and (facts["world_size"], facts["per_device_train_batch_size"]) == (1, 2)
     second = make_job(tmp_path / "second", resume=checkpoint)
     stage_of(data, Disturbed()).run(second)
     assert_same_end(second, undisturbed)

@@ -26,8 +26,10 @@ from konomi.model import Model
 from konomi.peft import Peft
 from konomi.report import Block, Lines, Note, Table
 from konomi.stage import Cost
+from konomi.store.room import stopped_when_full
 from konomi.trainer import Outcome, Setup, Trainer
 from konomi.trainer import _arguments as trainer_arguments
+from konomi.trainer._trackers import tracked
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -39,6 +41,8 @@ LOG = "log.jsonl"
 """File in a model's folder with what was logged while it trained."""
 TIMES = ("_runtime", "_per_second")
 """Ends of the names of logged figures that differ from run to run."""
+RESUMING = ("resume", "resumed_under")
+"""Figures that tell how a training came about, not what it is."""
 FLOPS_PER_PARAMETER = 6
 """Of a token forward and backward (Kaplan+ 2020, section 2.1)."""
 
@@ -110,7 +114,11 @@ def rows(job: Job, shards: Sequence[Path], columns: Sequence[str], *, part: str 
     file.parent.mkdir(parents=True, exist_ok=True)
     fields = [pq.read_schema(shards[0]).field(name) for name in columns]
     schema = pa.schema(fields)  # without the files' metadata, which speaks of columns that are left out
-    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+    with (
+        stopped_when_full(job.name, job.work, first=is_main()),
+        pa.OSFile(str(file), "wb") as sink,
+        pa.ipc.new_stream(sink, schema) as writer,
+    ):
         for shard in shards:
             with pq.ParquetFile(shard) as parquet:
                 for batch in parquet.iter_batches(columns=list(columns)):
@@ -159,9 +167,12 @@ def carry_out(
 
     `figures` are the stage's own, read when the training has ended; `loss_of` is what its loss is measured in.
     """
-    outcome = train()
-    if is_main():
-        _publish(stage, setup, outcome, dict(figures or {}), loss_of)
+    job = setup.job
+    with stopped_when_full(job.name, job.work, first=is_main()):
+        with tracked(job):
+            outcome = train()
+        if is_main():
+            _publish(stage, setup, outcome, dict(figures or {}), loss_of)
     leave_world()
 
 
@@ -188,7 +199,7 @@ def _publish(stage: Training, setup: Setup, outcome: Outcome, figures: dict[str,
     write_log(job.out / LOG, outcome)
     figures |= training_figures(outcome)
     figures["parameters"] = model.num_parameters()
-    card = _card(job, {name: value for name, value in figures.items() if name != "resume"})
+    card = _card(job, {name: value for name, value in figures.items() if name not in RESUMING})
     (job.out / "README.md").write_text(card, encoding="utf-8")
     job.figures(**figures)
     job.show(*training_blocks(outcome, figures, loss_of))
@@ -218,6 +229,8 @@ def training_figures(outcome: Outcome) -> dict[str, Any]:
         "precision": outcome.precision,
         "resume": outcome.resume,
     }
+    if outcome.differing:
+        figures["resumed_under"] = ", ".join(f"{name} {what}" for name, what in outcome.differing.items())
     if train:
         figures["train_loss"] = train[-1]
     if held_out:
@@ -239,7 +252,8 @@ def training_blocks(outcome: Outcome, figures: Mapping[str, Any], loss_of: str =
     blocks.append(Table("Training", ["figure", "value"], [[name, value] for name, value in figures.items()]))
     if outcome.resume == "elastic":
         text = (
-            "This training went on from a checkpoint with another split of its batch, so it is not bit for bit exact."
+            "This training went on from a checkpoint under other conditions, so it is not bit for bit exact:"
+            f" {figures['resumed_under']}."
         )
         blocks.append(Note(text, title="Resumed"))
     return blocks

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 SEAL = "sealed.json"
 _CHUNK = 1 << 20
@@ -35,27 +38,50 @@ def fingerprint(file: Path) -> dict[str, Any]:
     return {"size": file.stat().st_size, "xxh3": _xxh3(file)}
 
 
-def sealed(folder: Path) -> dict[str, Any] | None:
-    """Return the facts of a folder whose seal holds, None where it has none or a file differs, lacks or was added."""
+def verified(folder: Path) -> dict[str, Any]:
+    """Return the facts of a folder's seal; raises `ValueError` with the first thing that does not hold."""
     try:
-        facts: dict[str, Any] = json.loads((folder / SEAL).read_text(encoding="utf-8"))
-        expected = facts.pop("files")
-        found = {file.relative_to(folder).as_posix(): file for file in _files(folder)}
-        if set(found) != set(expected):
-            return None
-        for name, file in found.items():
-            if file.stat().st_size != expected[name]["size"] or _xxh3(file) != expected[name]["xxh3"]:
-                return None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        facts = dict(json.loads((folder / SEAL).read_text(encoding="utf-8")))
+        expected = {name: (said["size"], said["xxh3"]) for name, said in facts.pop("files").items()}
+    except FileNotFoundError:
+        raise ValueError("it was never sealed") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"its {SEAL} cannot be read") from error
+    found = {file.relative_to(folder).as_posix(): file for file in _files(folder)}
+    for name in sorted(found.keys() | expected.keys()):
+        if name not in found:
+            raise ValueError(f"{name} is missing")
+        if name not in expected:
+            raise ValueError(f"{name} was added after it was sealed")
+        try:
+            holds = found[name].stat().st_size == expected[name][0] and _xxh3(found[name]) == expected[name][1]
+        except OSError as error:
+            raise ValueError(f"{name} cannot be read: {error.strerror}") from error
+        if not holds:
+            raise ValueError(f"{name} is not what was sealed")
     return facts
 
 
+def sealed(folder: Path) -> dict[str, Any] | None:
+    """Return the facts of a folder whose seal holds, None where it has none or a file differs, lacks or was added."""
+    try:
+        return verified(folder)
+    except ValueError:
+        return None
+
+
 def newest_sealed(folder: Path, pattern: str = "checkpoint-*") -> Path | None:
-    """Return the checkpoint of the highest step below `folder` (any attempt) whose seal holds."""
+    """Return the checkpoint of the highest step below `folder` (any attempt) whose seal holds; logs the others."""
     found = [path for path in folder.rglob(pattern) if path.is_dir() and path.name.rpartition("-")[2].isdigit()]
     found.sort(key=lambda path: (int(path.name.rpartition("-")[2]), path.parent.name), reverse=True)
-    return next((path for path in found if sealed(path) is not None), None)
+    for path in found:
+        try:
+            verified(path)
+        except ValueError as wrong:
+            log.warning("%s is not resumed from: %s", path, wrong)
+        else:
+            return path
+    return None
 
 
 def sync_tree(folder: Path) -> None:

@@ -8,7 +8,7 @@ Only the modules of this package import `trl`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from konomi.faults import Fault
@@ -60,9 +60,11 @@ class Outcome:
     precision: str
     """`bf16`, `fp16` or `fp32`, and the device."""
     resume: str
-    """`none`, `exact`, or `elastic` where a checkpoint of another batch split was taken up."""
+    """`none`, `exact`, or `elastic` where a checkpoint was taken up under other conditions."""
     stopped_early: bool = False
     """Whether a declared early stop ended the training before its last step."""
+    differing: Mapping[str, str] = field(default_factory=dict)
+    """What was otherwise when it was taken up: `{"world_size": "2 → 1"}`."""
 
 
 @dataclass(frozen=True)

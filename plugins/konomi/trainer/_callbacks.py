@@ -12,6 +12,7 @@ import dataclasses
 import json
 import logging
 import math
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +22,18 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from konomi.faults import KonomiError, Stopped
-from konomi.store.seal import SEAL, seal
+from konomi.store.seal import seal
 from konomi.trainer import Outcome, Setup
 from konomi.trainer._arguments import named_precision
+from konomi.trainer._resume import conditions, differences
+from konomi.trainer._trackers import go_on_in_mlflow
 
 log = logging.getLogger(__name__)
 
 PROGRESS = "konomi.json"
 """File in a checkpoint with the counts that TRL and transformers do not keep."""
+STEPPED_BY_EVALUATIONS = ("reduce_lr_on_plateau", "greedy")
+"""Schedules that an evaluation moves on; one that is made up for later would not."""
 
 
 @dataclass
@@ -61,8 +66,8 @@ class Progress:
 class Watch(TrainerCallback):  # type: ignore[misc]
     """Seals every checkpoint, stops where the job is asked to, and shows how far the training is.
 
-    `trainer` is set by `run`. With `patience`, the training ends after so many evaluations without a lower held-out
-    loss, which is a declared early stop.
+    `trainer` and `kept`, the number of checkpoints to keep, are set by `run`. With `patience`, the training ends after
+    so many evaluations without a lower held-out loss, which is a declared early stop.
     """
 
     def __init__(self, setup: Setup, progress: Progress, *, patience: int = 0) -> None:
@@ -72,11 +77,14 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.stopped: str | None = None
         self.stopped_early = False
         self.trainer: Any = None
+        self.kept: int | None = None
         self._bar: Any = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         from tqdm import tqdm
 
+        # transformers takes how often to log and to save from the checkpoint, and ignores what is asked for now
+        state.compute_steps(args, state.max_steps)
         hidden = True if self.setup.job.quiet or not state.is_world_process_zero else None
         self._bar = tqdm(
             total=state.max_steps, initial=state.global_step, unit="step", desc=self.setup.job.name, leave=False,
@@ -87,7 +95,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self._bar.update(state.global_step - self._bar.n)
         if state.global_step < state.max_steps and (reason := self._asked_to_stop(args)):
             self.stopped = reason
-            if not self.patience:  # a stop has a grace period: the evaluation is made up for on resuming
+            if not self.patience and args.lr_scheduler_type not in STEPPED_BY_EVALUATIONS:
+                # a stop has a grace period: the evaluation is made up for on resuming
                 self.progress.evaluation_due = control.should_evaluate
                 control.should_evaluate = False
             control.should_training_stop = True
@@ -132,8 +141,18 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             self.progress.write(checkpoint)
         barrier()  # every process has written its part
         if state.is_world_process_zero:
-            seal(checkpoint, **split(args))
+            seal(checkpoint, **conditions(args))
+            self._drop_old(checkpoint.parent)
         barrier()  # nobody leaves before the seal is on the disk
+
+    def _drop_old(self, folder: Path) -> None:
+        """Remove the checkpoints before the last `kept`, by their steps.
+
+        transformers would do it before the newest is sealed, and by date: with a clock set back it takes the newest.
+        """
+        steps = sorted(int(path.name.rpartition("-")[2]) for path in folder.glob("checkpoint-*"))
+        for step in steps[: -self.kept] if self.kept else ():
+            shutil.rmtree(folder / f"checkpoint-{step}", ignore_errors=True)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._bar.close()
@@ -148,15 +167,6 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         flag = torch.tensor(int(reason is not None), device=args.device)
         torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
         return reason or ("another process" if flag.item() else None)
-
-
-def split(args: Any) -> dict[str, int]:
-    """Return how built arguments split the global batch: what a seal says, and a resume compares."""
-    return {
-        "world_size": args.world_size,
-        "per_device_train_batch_size": args.per_device_train_batch_size,
-        "gradient_accumulation_steps": args.gradient_accumulation_steps,
-    }
 
 
 def barrier() -> None:
@@ -177,10 +187,12 @@ def run(trainer: Any, watch: Watch) -> Outcome:
     setup = watch.setup
     job = setup.job
     _attach(trainer, watch)
-    resume = _resume_mode(trainer.args, job.resume)
+    differing = differences(trainer.args, job.resume)
     if watch.progress.evaluation_due:
         trainer.args.eval_on_start = True
     job.check_stop()
+    if "mlflow" in trainer.args.report_to and trainer.is_world_process_zero():
+        go_on_in_mlflow(job)
     trainer.train(resume_from_checkpoint=str(job.resume) if job.resume else None)
     state = trainer.state
     if watch.stopped and not watch.stopped_early:
@@ -200,7 +212,8 @@ def run(trainer: Any, watch: Watch) -> Outcome:
         tokens_seen=watch.progress.tokens_seen,
         tokens_selected=watch.progress.tokens_selected,
         precision=named_precision(trainer.args),
-        resume=resume,
+        resume="none" if job.resume is None else "elastic" if differing else "exact",
+        differing=differing,
         stopped_early=watch.stopped_early,
     )
 
@@ -208,6 +221,7 @@ def run(trainer: Any, watch: Watch) -> Outcome:
 def _attach(trainer: Any, watch: Watch) -> None:
     """Put the watch on a trainer, in the place of what prints."""
     watch.trainer = trainer
+    watch.kept, trainer.args.save_total_limit = trainer.args.save_total_limit, None
     for noisy in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(noisy)
     trainer.add_callback(watch)
@@ -220,16 +234,3 @@ def _attach(trainer: Any, watch: Watch) -> None:
             card.write_text(watch.setup.card, encoding="utf-8")
 
     trainer.create_model_card = create_model_card
-
-
-def _resume_mode(args: Any, checkpoint: Path | None) -> str:
-    if checkpoint is None:
-        return "none"
-    facts = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
-    differing = {name: (facts.get(name), value) for name, value in split(args).items() if facts.get(name) != value}
-    if not differing:
-        log.info("going on from %s", checkpoint)
-        return "exact"
-    words = ", ".join(f"{name} {then} → {now}" for name, (then, now) in differing.items())
-    log.warning("going on from %s with another split of the batch (%s): not bit for bit the same", checkpoint, words)
-    return "elastic"
