@@ -36,7 +36,8 @@ class Salt:
     """How many work on it."""
 
     def check(self) -> list[Fault]:
-        return [Fault("grams", f"{self.grams} is less than nothing")] if self.grams < 0 else []
+        hint = "type grams=1, or names=[you]"
+        return [Fault("grams", f"{self.grams} is less than nothing", hint)] if self.grams < 0 else []
 
 
 @register("flavour", "pepper")

@@ -265,3 +265,7 @@ def test_a_value_that_cannot_be_resolved_is_the_only_fault(kitchen: Path) -> Non
     with pytest.raises(Faults) as caught:
         konomi.plan("one", ["flavour.grams=${nowhere}"])
     assert [fault.where for fault in caught.value.faults] == ["dish.flavour.grams"]
+
+
+def test_a_plugins_hint_names_its_options_as_they_are_typed(kitchen: Path) -> None:
+    assert "type dish.flavour.grams=1, or dish.flavour.names=[you]" in faults("one", "flavour.grams=-1")

@@ -69,3 +69,5 @@ def test_completion_knows_commands_recipes_and_short_forms(tmp_path: Path) -> No
     assert "quickstart" in complete("konomi run q")
     assert {"loss=dpo", "loss=ipo"} <= set(complete("konomi run dpo loss="))
     assert any(word.startswith("align.loss.beta=") for word in complete("konomi run dpo align.loss."))
+    assert complete("konomi run dpo loss=ipo loss.b") == ["loss.beta="]
+    assert complete("konomi run curate filter.length.min_c") == ["filter.length.min_characters="]

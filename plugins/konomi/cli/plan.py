@@ -8,7 +8,7 @@ from typing import Any
 
 from konomi.cli import parser
 from konomi.cli.command_line import read
-from konomi.cli.run import check_all, no_recipe, say_project
+from konomi.cli.run import check_all, counted_stages, no_recipe, say_project, unnamed_model
 from konomi.faults import Fault, Faults
 from konomi.recipe.by_hydra import composing
 from konomi.recipe.composition import Composed
@@ -63,21 +63,26 @@ def text(plan: Plan, command: str = "") -> str:
             lines.append(f"  {'':<{width}}    cost: {cost}")
     if plan.pruned:
         lines.append(f"  nothing needs: {', '.join(plan.pruned)}")
+    if note := unnamed_model(plan):
+        lines.append(f"  {note}")
     made = sum(not step.cached for step in plan.steps)
-    lines.append(f"{len(plan.steps)} stages, {made} to make; {command or f'konomi run {plan.recipe} …'} does it")
+    command = command or f"konomi run {plan.recipe} …"
+    lines.append(f"{counted_stages(len(plan.steps))}, {made} to make; {command} does it")
     return "\n".join(lines)
 
 
 def sweep_text(plans: Sequence[Plan]) -> str:
     """Return the plan of a sweep: each artifact once, with the number of points that need it."""
-    steps: dict[str, tuple[Step, int]] = {}
+    steps: dict[str, tuple[Step, list[Plan]]] = {}
     for plan in plans:
         for step in plan.steps:
-            steps[step.key] = (step, steps.get(step.key, (step, 0))[1] + 1)
+            steps.setdefault(step.key, (step, []))[1].append(plan)
+    same = set.intersection(*(set(plan.overrides) for plan in plans))
     lines = [f"{plans[0].recipe}, {len(plans)} points, store {plans[0].store.root}"]
-    for step, count in steps.values():
-        shared = f"shared by {count} points" if count > 1 else "one point"
-        lines.append(f"  {step.name:<20} {'cached' if step.cached else 'to make':<8} {shared:<22} {step.key}")
+    for step, points_of in steps.values():
+        own = " ".join(item.rpartition("@")[2] for item in points_of[0].overrides if item not in same)
+        shared = f"shared by {len(points_of)} points" if len(points_of) > 1 else own or "one point"
+        lines.append(f"  {step.name:<20} {'cached' if step.cached else 'to make':<8} {step.key:<40} {shared}")
     total = sum(len(plan.steps) for plan in plans)
     lines.append(f"{len(steps)} artifacts in place of {total}")
     return "\n".join(lines)

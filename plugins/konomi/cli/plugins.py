@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from konomi import registry, search_path
@@ -23,6 +24,9 @@ def main(argv: Sequence[str]) -> int:
     arguments.add_argument("--json", action="store_true", help="print JSON and nothing else")
     given = arguments.parse_args(argv)
     search_path.load_plugins()
+    if (preset := _preset(given.which)) and not given.json:
+        print(preset)
+        return 0
     found = select(given.which)
     if given.json:
         print(json.dumps([as_json(entry) for entry in found], ensure_ascii=False, indent=1))
@@ -66,6 +70,21 @@ def _presets() -> dict[str, dict[str, str]]:
                 base = _BASE.search(file.read_text(encoding="utf-8"))
                 found.setdefault(kind, {})[file.stem] = base[1] if base else "?"
     return found
+
+
+def _preset(which: str) -> str:
+    """Return what a preset says, as its file has it; "" where `KIND/NAME` is none."""
+    kind, _, name = which.partition("/")
+    base = _presets().get(kind, {}).get(name)
+    if base is None:
+        return ""
+    file = next(file for provider in search_path.providers() if (file := _file(provider.conf, kind, name)))
+    return f"{which}  preset of {base}, {file}\n\n{file.read_text(encoding='utf-8').strip()}"
+
+
+def _file(conf: Path | None, kind: str, name: str) -> Path | None:
+    file = conf / kind / f"{name}.yaml" if conf else None
+    return file if file is not None and file.is_file() else None
 
 
 def one(entry: Entry) -> str:

@@ -206,7 +206,25 @@ def _report_point(code: int, folder: Path) -> None:
 def summary(planned: Plan, say: Any) -> None:
     """Say what is about to happen, in one line."""
     made = sum(not step.cached for step in planned.steps)
-    say(f"{planned.recipe}: {len(planned.steps)} stages, {made} to make, {len(planned.steps) - made} cached")
+    say(f"{planned.recipe}: {counted_stages(len(planned.steps))}, {made} to make, {len(planned.steps) - made} cached")
+    if note := unnamed_model(planned):
+        say(f"  {note}")
+
+
+def counted_stages(number: int) -> str:
+    """Return `1 stage` or `16 stages`."""
+    return f"{number} {'stage' if number == 1 else 'stages'}"
+
+
+def unnamed_model(planned: Plan) -> str:
+    """Say that a recipe begins with konomi's own small model where the user named none; "" where that is not so."""
+    model = planned.config.get("model")
+    named = str(model.get("name_or_path") if isinstance(model, dict) else "")
+    before = [step.name for step in planned.steps if step.name not in (planned.config.get("focus") or ())]
+    to_make = sum(not step.cached and step.name in before for step in planned.steps)
+    if not named.startswith("${artifact:") or not to_make:
+        return ""
+    return f"no model is named, so a small one is made first ({counted_stages(to_make)}); yours: model.name_or_path=…"
 
 
 def ending(done: Any) -> str:

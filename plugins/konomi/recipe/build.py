@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
@@ -215,5 +216,20 @@ def checked(plugin: Any, where: str) -> list[Fault]:
         if hasattr(part, "check") and not any(item.makes == UNKNOWN for item in _artifacts_of(part)):
             for fault in part.check():
                 at = f"{path}.{fault.where}" if fault.where else path
-                found.append(dataclasses.replace(fault, where=at))
+                found.append(dataclasses.replace(fault, where=at, hint=_typed(fault, part, path)))
     return found
+
+
+def _typed(fault: Fault, plugin: Any, path: str) -> str:
+    """Return a fault's hint with the plugin's options written as they are typed.
+
+    A plugin says `columns.text=body`; on the command line that is `curate.source.columns.text=body`. A stage may speak
+    for a plugin in one of its fields, whose options are meant then.
+    """
+    for name in fault.where.split("."):
+        held = getattr(plugin, name, None)
+        if not dataclasses.is_dataclass(held) or isinstance(held, Artifact):
+            break
+        plugin, path = held, f"{path}.{name}"
+    names = "|".join(re.escape(field.name) for field in dataclasses.fields(plugin) if field.name != "arguments")
+    return re.sub(rf"(?<![\w.@/'\"])({names})(?=(?:\.\w+)*=)", rf"{path}.\1", fault.hint) if names else fault.hint

@@ -19,7 +19,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from konomi import registry
-from konomi.faults import Fault
+from konomi.faults import Fault, KonomiError
 from konomi.recipe.nodes import choice_fields, is_open, mapping_fields
 
 _OVERRIDE = re.compile(r"^(?P<sign>\+\+|\+|~)?(?P<key>[^=@\s]+)(?P<package>@[^=\s]*)?(?:=(?P<value>.*))?$", re.DOTALL)
@@ -88,7 +88,7 @@ def expand(overrides: Iterable[str], cfg: DictConfig) -> tuple[dict[str, str], l
             continue
         try:
             expanded[quote(_open(_expand_one(override, cfg, known), open_paths))] = override
-        except _Ambiguous as error:
+        except Ambiguous as error:
             faults.append(error.fault)
     return expanded, faults
 
@@ -109,8 +109,11 @@ def _no_override(override: str) -> Fault | None:
     return None
 
 
-class _Ambiguous(Exception):
+class Ambiguous(KonomiError):
+    """A short form that means several stages."""
+
     def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
         self.fault = fault
 
 
@@ -121,7 +124,7 @@ def _expand_one(override: str, cfg: DictConfig, known: list[Place]) -> str:
     sign, key, value = match["sign"] or "", match["key"], match["value"]
     head, _, tail = key.partition(".")
     if head not in cfg and any(head in (place.kind, place.field) for place in known):
-        place = _the_one(head, override, cfg, known)
+        place = meant(head, override, cfg, known)
         key = f"{place.path}.{tail}" if tail else place.path
     at = next((place for place in known if place.path == key), None)
     if at and value is not None and not sign and _is_choice(value, at):
@@ -129,8 +132,8 @@ def _expand_one(override: str, cfg: DictConfig, known: list[Place]) -> str:
     return f"{sign}{key}" if value is None else f"{sign}{key}={value}"
 
 
-def _the_one(word: str, override: str, cfg: DictConfig, known: list[Place]) -> Place:
-    """Return the place that a kind's name means: within the recipe's `focus`, else in all of it."""
+def meant(word: str, override: str, cfg: DictConfig, known: list[Place]) -> Place:
+    """Return the place that a kind's name means: within the recipe's `focus`, else in all of it; raises `Ambiguous`."""
     found = [place for place in known if word in (place.kind, place.field)]
     found = [place for place in found if place.path.count(".") == 1] or found
     focus = [str(name) for name in OmegaConf.select(cfg, "focus", default=None) or []]
@@ -139,7 +142,7 @@ def _the_one(word: str, override: str, cfg: DictConfig, known: list[Place]) -> P
         return found[0]
     tail = override[len(word) :]
     listed = " or ".join(f"{place.path}{tail}" for place in found)
-    raise _Ambiguous(Fault(override, f"{len(found)} stages hold a {word}", f"type {listed}"))
+    raise Ambiguous(Fault(override, f"{len(found)} stages hold a {word}", f"type {listed}"))
 
 
 def _is_choice(value: str, place: Place) -> bool:

@@ -79,7 +79,7 @@ class Comparison:
     def _tables(self) -> Iterator[Table]:
         """Yield what each group of figures came to, then how far each run is from the baseline."""
         note = "In brackets the 95 % interval, where the run kept the items that the figure came from."
-        apart = "Run minus baseline; 95 % intervals over the items that both answered."
+        apart = "Run minus baseline; in brackets the 95 % interval over the items that both answered, if any."
         found = {(each.run, each.figure): each.difference for each in self.differences}
         for group, figures in self._grouped().items():
             labels = [label for label, run in self.runs.items() if any(f.key in run.figures for f in figures)]
@@ -139,8 +139,8 @@ class Comparison:
                 yield Lines(f"{figure.key} by {numeric}", ordered, x=numeric, y=figure.unit or figure.name)
 
     def _drawn(self) -> list[Figure]:
-        """Return the figures worth drawing: first those of which one end is better."""
-        return sorted(self.figures, key=lambda figure: not figure.better)[:CHARTS]
+        """Return the figures worth drawing: those of which one end is better, for others may not be on one scale."""
+        return [figure for figure in self.figures if figure.better][:CHARTS]
 
     def _notes(self) -> list[Note]:
         notes = []
@@ -149,6 +149,13 @@ class Comparison:
             wholly = f" (all of {', '.join(sorted(groups))})" if groups else ""
             total = len(self.same) + len(self.figures)
             notes.append(Note(f"{len(self.same)} of {total} figures{wholly}.", "The same in all runs"))
+        if self.figures and not any(figure.n or figure.better for figure in self.figures):
+            text = (
+                "These runs measured nothing on held-out items, so only what their last stage counted is set side by"
+                " side; losses of different kinds are not on one scale. Hold rows out where the data is made"
+                " (`test_share=0.1`), or end with an `evaluate` stage."
+            )
+            notes.append(Note(text, "Nothing was held out"))
         tests = sum(each.difference is not None and each.difference.low is not None for each in self.differences)
         if tests > 1:
             text = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from konomi.job import SHOWN
-from konomi.report import Block, from_json
+from konomi.report import Bars, Block, from_json
 from konomi.report.page import Document, Stage, render
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ def blocks_of(folder: Path) -> list[Block]:
 
 
 def _summary(planned: Plan) -> list[Block]:
-    """Return what the last stage showed first: what the recipe was for stands at the top."""
-    return blocks_of(planned.steps[-1].artifact.path)[:2]
+    """Return what the last stage showed first, with the bars that follow: what the recipe was for stands at the top."""
+    blocks = blocks_of(planned.steps[-1].artifact.path)
+    return [*blocks[:1], *itertools.takewhile(lambda block: isinstance(block, Bars), blocks[1:])]
 
 
 def _stage(step: Step, row: Mapping[str, Any]) -> Stage:

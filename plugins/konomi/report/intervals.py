@@ -217,6 +217,8 @@ def verdict(found: Difference | None, better: str, unit: str = "") -> str:
     """
     if found is None:
         return "not comparable"
+    if found.low is None:
+        return "the same" if found.value == 0 else f"{found.value:+.4g} {unit}".strip()  # no items to be sure with
     words = {"unclear": "no difference shown", "same": "the same"}
     if better:
         words |= {better: "better", "lower" if better == "higher" else "higher": "worse"}
