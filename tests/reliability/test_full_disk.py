@@ -1,4 +1,4 @@
-"""A disk that takes no more: one line that says so, nothing half-published, and the same command ends once there is room.
+"""A disk that takes no more: one line, nothing half-published, and the same command ends once there is room.
 
 A training that meets a full disk has tests of its own.
 """
