@@ -41,7 +41,7 @@ USAGE = """RECIPE [overrides] [Hydra's flags]
   konomi run dpo loss=ipo loss.beta=0.2          another plugin, another option
   konomi run dpo -m loss=dpo,ipo loss.beta=0.1,0.3   a sweep: what the points share is made once
 
-konomi's own:  until=STAGE  refresh=STAGE  store=FOLDER  deadline=23h
+konomi's own:  until=STAGE  refresh=STAGE  store=FOLDER  lock=lease  deadline=23h
 Hydra's:       -m (sweep)  --cfg job (show the configuration)  --info  --config-dir DIR"""
 
 _exit_codes: list[int] = []

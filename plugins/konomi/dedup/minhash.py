@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from konomi.dedup import Corpus, Duplicates
 from konomi.dedup._options import Keep
@@ -162,8 +163,8 @@ class MinHash:
         from konomi.units import text_buffers, whole_hashes
 
         width = self.num_bands * self.rows_per_band
-        signatures = np.memmap(folder / "signatures", np.uint32, "w+", shape=(documents, width))
-        keys = np.memmap(folder / "keys", np.uint64, "w+", shape=(self.num_bands, documents))
+        signatures = _on_disk(folder / "signatures", np.uint32, (documents, width))
+        keys = _on_disk(folder / "keys", np.uint64, (self.num_bands, documents))
         short, wholes = np.empty(documents, np.bool_), np.empty(documents, np.uint64)
 
         def sign(part: tuple[int, pa.Array]) -> None:
@@ -186,8 +187,8 @@ class MinHash:
         from konomi.dedup._minhash_kernel import buckets, star
 
         shape = signed.keys.shape
-        places = np.memmap(folder / "places", np.int64, "w+", shape=shape)
-        kept = np.memmap(folder / "kept", np.int64, "w+", shape=(shape[0], shape[1] + shape[1] // 2 + 1))
+        places = _on_disk(folder / "places", np.int64, shape)
+        kept = _on_disk(folder / "kept", np.int64, (shape[0], shape[1] + shape[1] // 2 + 1))
         long = np.flatnonzero(~signed.short)
 
         def sort_band(band: int) -> None:
@@ -241,6 +242,17 @@ class MinHash:
         total = sum(sizes)
         shingles = np.memmap(folder / "shingles", np.uint64, "r+", shape=(total,)) if total else np.empty(0, np.uint64)
         return shingles, np.cumsum(sizes, dtype=np.int64)
+
+
+def _on_disk(path: Path, dtype: Any, shape: tuple[int, ...]) -> Any:
+    """Return an array in a file that has its room: else writing to it on a full disk would end the process (SIGBUS)."""
+    import numpy as np
+
+    array = np.memmap(path, dtype, "w+", shape=shape)
+    if array.nbytes and hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, array.nbytes)
+    return array
 
 
 def _append(file: BinaryIO, arrays: list[NDArray[np.uint64]]) -> None:
