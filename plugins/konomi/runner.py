@@ -62,7 +62,7 @@ def run(recipe: str, overrides: Sequence[str] = (), *, folder: str | Path | None
     >>> run("quickstart", ["size=smoke"]).report  # doctest: +SKIP
     PosixPath('runs/quickstart/…/report.html')
     """
-    os.environ[BEGAN] = str(time.time())
+    os.environ[BEGAN] = str(time.time())  # a second run of this process is another command: its refresh counts anew
     planned = plan(recipe, overrides)
     at = Path(folder) if folder else fresh_folder(recipe)
     return carry_out(planned, at, say=(lambda line: None) if quiet else print)

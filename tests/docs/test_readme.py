@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -21,11 +22,13 @@ import zstandard
 from konomi import search_path
 from konomi.cli import main
 from konomi.compute import ddp
+from konomi.store import Store
+from konomi.store.names import give
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("README*.md")), *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("docs/ja/*.md"))]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
-AFTER_A_RUN = ("show", "compare")
+AFTER_A_RUN = ("show", "compare", "diff", "rerun", "tag", "store")
 """Commands that speak of what a run has left; `tests/docs/test_tour.py` types them after one."""
 
 ROWS = {
@@ -34,6 +37,9 @@ ROWS = {
     "chats": {"messages": [{"role": "user", "content": "春は？"}, {"role": "assistant", "content": "あけぼの。"}]},
 }
 """Rows of the files that the documentation speaks of, by the name of their folder."""
+
+NAMED = {"swallow-ext-v2": "model", "swallow-pairs-v1": "token_pairs"}
+"""Artifacts that the documentation has named, with what they are."""
 
 PLACEHOLDERS = {
     "model.name_or_path=ORG/NAME": "model.name_or_path=models/mine",
@@ -78,6 +84,11 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (model / "config.json").write_text(json.dumps({"model_type": "llama", "architectures": ["LlamaForCausalLM"]}))
     (model / "tokenizer.json").write_text("{}")
     (model / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    store = Store(os.environ["KONOMI_STORE"])
+    for number, (name, makes) in enumerate(NAMED.items()):
+        with store.writing() as out:
+            store.publish(out, key := f"{makes}-{number:024x}", {"key": key, "stage": makes, "makes": makes})
+        give(store, name, key)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(ddp, "gpus", lambda: 8)
     yield tmp_path

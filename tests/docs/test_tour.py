@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +18,12 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
 
-def commands() -> list[str]:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+OWN = {"align-dc32e0ee align-cb893b5c": "sft align", "/data/old_runs": "runs"}
+"""What the page about the store says of its own keys and folders, and what stands for it here."""
+
+
+def commands(page: str = "README.md") -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
     lines = "\n".join(re.findall(r"```console\n(.*?)```", text, re.DOTALL)).splitlines()
     typed = [line.removeprefix("$ ") for line in lines if line.startswith("$ konomi ") and "# a fault" not in line]
     return list(dict.fromkeys(line.partition(" #")[0].strip() for line in typed))
@@ -64,3 +69,14 @@ def test_the_python_of_the_readme_runs(desk: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (desk / done.stdout.splitlines()[-1]).is_file(), "the report is where it is said to be"
+
+
+def test_the_page_about_the_store_can_be_typed_from_top_to_bottom(desk: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(desk, tmp_path / "desk", symlinks=True)
+    typed = [command for command in commands("docs/store.md") if not command.startswith("konomi run")]
+    assert len(typed) > 20
+    for command in typed:
+        for shown, meant in OWN.items():
+            command = command.replace(shown, meant)
+        done = subprocess.run(["bash", "-c", command], cwd=own, env=_env(), capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"

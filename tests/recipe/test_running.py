@@ -79,6 +79,12 @@ def test_until_stops_after_a_stage_and_refresh_makes_it_anew(kitchen: Path) -> N
         konomi.plan("meal", ["until=lunhc"])
 
 
+def test_refresh_counts_anew_in_each_run_of_a_process(kitchen: Path) -> None:
+    run("meal")
+    for _ in range(2):
+        assert run("meal", "refresh=lunch") == {"word": True, "lunch": False, "dinner": False}
+
+
 def test_a_stage_that_nothing_needs_is_pruned(kitchen: Path) -> None:
     assert [step.name for step in konomi.plan("one").steps] == ["word", "side", "dish"]
     plan = konomi.plan("one", ["dish.serve=false"])

@@ -65,7 +65,7 @@ def test_completion_knows_commands_recipes_and_short_forms(tmp_path: Path) -> No
         )  # fmt: skip
         return done.stdout.split()
 
-    assert complete("konomi r") == ["run", "recipes"]
+    assert complete("konomi r") == ["run", "recipes", "rerun"]
     assert "quickstart" in complete("konomi run q")
     assert {"loss=dpo", "loss=ipo"} <= set(complete("konomi run dpo loss="))
     assert any(word.startswith("align.loss.beta=") for word in complete("konomi run dpo align.loss."))
