@@ -8,6 +8,7 @@ processor's. What depends on a library's version is compared only under that ver
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.metadata
 import json
@@ -51,7 +52,7 @@ async def two(a, *b, c=1, **d):
 '''
 Made = Callable[[Path], Any]
 GOLDENS: dict[str, tuple[Made, tuple[str, ...]]] = {}
-"""By plugin: what it makes, and the libraries (or `python`, `unicode`) whose version its bytes are allowed to follow."""
+"""By plugin: what it makes, and the libraries (or `python`, `unicode`) whose versions its bytes may follow."""
 
 
 def golden(*ids: str, under: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -219,7 +220,7 @@ def subject(*, chat: bool = False) -> Any:
     from konomi.task import Subject
     from konomi.testing.task import tiny_model, tiny_tokenizer
 
-    model = tiny_model()
+    model = copy.deepcopy(tiny_model())
     with torch.no_grad():
         for number, (name, weight) in enumerate(sorted(model.named_parameters())):
             weight.copy_(1 + 0 * weight if "norm" in name else 0.4 * waves(*weight.shape, step=0.37 + 0.011 * number))
@@ -300,7 +301,7 @@ WITHOUT: dict[str, str] = {
     "peft/lora": "the layers are PEFT's",
     "trainer/sft": "compared step by step with TRL's own in tests/trainer",
     "trainer/dpo": "compared step by step with TRL's own in tests/trainer",
-    "stage/base": "torch's and TRL's arithmetic; its tokenizer and its packing are in vocab/continued_bpe, stage/tokenize",
+    "stage/base": "torch's and TRL's arithmetic; its packing is in stage/tokenize",
     "stage/pretrain": "torch's and TRL's arithmetic; its weights are in token_weighting",
     "stage/sft": "torch's and TRL's arithmetic; its weights are in token_weighting",
     "stage/align": "torch's and TRL's arithmetic; its losses are in loss",

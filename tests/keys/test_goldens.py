@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from . import goldens
-from .mutations import ours
+from .mutations import example, ours
 
 RENEW = "python -m tests.keys.goldens --renew"
 
@@ -46,8 +47,6 @@ def test_changed_bytes_without_a_version_and_a_version_without_a_golden_are_red(
 
 
 def test_libraries_that_shape_bytes_are_named_by_the_plugins() -> None:
-    from .mutations import example
-
     named = {
         "filter/normalize": {"unicode", "ftfy"},
         "generator/templates": {"unicode"},
@@ -58,7 +57,5 @@ def test_libraries_that_shape_bytes_are_named_by_the_plugins() -> None:
         "source/python_docs": {"python", "sources"},
     }
     entries = {entry.id: entry for entry in ours()}
-    from pathlib import Path
-
     for id_, names in named.items():
         assert set(example(entries[id_], Path("nowhere")).depends()) == names, id_
