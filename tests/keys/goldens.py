@@ -96,7 +96,10 @@ def found(folder: Path, id_: str) -> Any:
 
     words = [f"語{number}は違う" * (1 + number % 7) for number in range(30)]
     near = [f"{text}。" for text in words[:10]] + [f"長い文章 {n % 4} " + "あいうえおかきくけこ" * 9 for n in range(12)]
-    result = plugin(id_).find(write_corpus(folder, [*TEXTS, *TEXTS[:3], *words, *near]))
+    base = [f"項目{number}の説明、" for number in range(40)]
+    edited = ["".join([*base[:at], "書き換え", *base[at + 3 :]]) for at in range(0, 36, 2)]  # alike in part: estimates
+    fields = {"threshold": 0.5} if id_ == "dedup/minhash" else {}
+    result = plugin(id_, **fields).find(write_corpus(folder, [*TEXTS, *TEXTS[:3], *words, *near, *edited]))
     return result.cluster.tolist(), result.keep.tolist(), [float(value) for value in result.similarity]
 
 
