@@ -61,7 +61,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with documents, some of them alike, plain and compressed."""
     folder = tmp_path_factory.mktemp("corpus")
     words = random.Random(0)
-    texts = [" ".join(words.choices(["いろは", "ni", "ho", "へと", "chi", "り", "nu", "るを"], k=60)) for _ in range(80)]
+    texts = [
+        " ".join(words.choices(["いろは", "ni", "ho", "へと", "chi", "り", "nu", "るを"], k=60)) for _ in range(80)
+    ]
     texts += texts[:20] + [f"{text} 付" for text in texts[:20]] + ["同じ。" * 50]
     lines = "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts)
     (folder / "a.jsonl").write_text(lines, encoding="utf-8")

@@ -59,6 +59,8 @@ def text(plan: Plan, command: str = "") -> str:
         lines.append(f"  {step.name:<{width}}  {step.parts['plugin'].partition('/')[2]:<12} {state:<8} {step.key}")
         if not step.cached:
             lines.append(f"  {'':<{width}}    why: {step.why}")
+        elif step.made_with:
+            lines.append(f"  {'':<{width}}    made with {step.made_with}; refresh={step.name} makes it anew")
         if cost := _cost(step):
             lines.append(f"  {'':<{width}}    cost: {cost}")
     if plan.pruned:
@@ -109,7 +111,8 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "stages": [
             {
                 "name": step.name, "plugin": step.parts["plugin"], "key": step.key, "cached": step.cached,
-                "why": step.why, "path": str(step.artifact.path), "makes": step.artifact.makes,
+                "why": step.why, "made_with": step.made_with, "path": str(step.artifact.path),
+                "makes": step.artifact.makes,
                 "inputs": {where: item.key for where, item in step.inputs.items()},
                 "cost": dataclasses.asdict(step.cost) if step.cost else None,
             }

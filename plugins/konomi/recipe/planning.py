@@ -11,9 +11,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from konomi import provenance
 from konomi.faults import Fault, Faults, KonomiError, did_you_mean
 from konomi.recipe import keys
-from konomi.recipe.build import UNKNOWN, Builder, artifacts_in, checked
+from konomi.recipe.build import UNKNOWN, Builder, artifacts_in, checked, plugins_in
 from konomi.recipe.by_hydra import composing
 from konomi.recipe.composition import Composed, values
 from konomi.recipe.secrets import value_faults
@@ -43,6 +44,8 @@ class Step:
     """Why it is not cached."""
     refresh: bool = False
     """Made anew even where it is cached."""
+    made_with: str = ""
+    """Libraries that had another version when a cached artifact was made: `trl 1.15.0, now 1.16.0`."""
     cost: Cost | None = None
 
     @property
@@ -263,7 +266,9 @@ class _Planner:
         cached = self.store.has(key)
         why = "" if cached else self._history.why(name, parts)
         node: dict[str, Any] = OmegaConf.to_container(self.cfg[name], resolve=False, enum_to_str=True)  # type: ignore[assignment]
-        self.steps[name] = Step(name, stage, node, parts, artifact, inputs, cached, why, cost=_cost(stage))
+        step = Step(name, stage, node, parts, artifact, inputs, cached, why, cost=_cost(stage))
+        step.made_with = _other_versions(step, self.store) if cached else ""
+        self.steps[name] = step
         return artifact
 
     def _lock(self) -> str:
@@ -292,6 +297,24 @@ def seconds(text: str) -> float:
     units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
     number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1.0)
     return float(number) * unit
+
+
+MODEL_LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "deepspeed")
+"""Libraries that are in no key, so that an upgrade throws nothing away, and that shape what a model computes."""
+MODEL_KINDS = {"model", "trainer", "task"}
+
+
+def _other_versions(step: Step, store: Store) -> str:
+    """Say which libraries a cached stage with a model in it was made with, where they have another version now."""
+    if not MODEL_KINDS & {keys.entry_of(part).kind for _, part in plugins_in(step.stage, "")}:
+        return ""
+    try:
+        before = store.manifest(step.key).get("versions") or {}
+    except (OSError, ValueError):
+        return ""
+    now = provenance.versions()
+    said = [(name, before[name], now[name]) for name in MODEL_LIBRARIES if name in before and name in now]
+    return "; ".join(f"{name} {old}, now {new}" for name, old, new in said if old != new)
 
 
 def _cost(stage: Any) -> Cost | None:
