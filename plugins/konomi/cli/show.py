@@ -11,6 +11,7 @@ from typing import Any
 from konomi.cli import parser
 from konomi.faults import KonomiError, did_you_mean
 from konomi.report.figures import duration, size
+from konomi.report.text import printable
 from konomi.store import Store
 from konomi.store.artifact import MANIFEST
 
@@ -26,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     given = arguments.parse_args(argv)
     folder = find(given.which, store_of(given.store))
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    print(json.dumps(manifest, ensure_ascii=False, indent=1) if given.json else text(manifest, folder))
+    print(json.dumps(manifest, ensure_ascii=False, indent=1) if given.json else printable(text(manifest, folder)))
     return 0
 
 
