@@ -36,6 +36,12 @@ class Faults(KonomiError):
         self.faults = list(dict.fromkeys(faults))
         super().__init__("\n".join(f"- {fault}" for fault in self.faults))
 
+    @classmethod
+    def check(cls, faults: Iterable[Fault]) -> None:
+        """Raise where there is a fault."""
+        if found := list(faults):
+            raise cls(found)
+
 
 class Stopped(KonomiError):
     """The work was asked to stop (a signal, a deadline) and can go on with the same command (exit code 75)."""

@@ -59,18 +59,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(_module(command).main(rest))
     except Faults as faults:
         count = len(faults.faults)
-        print(f"konomi {command}: {count} {'fault' if count == 1 else 'faults'}\n{faults}", file=sys.stderr)
+        print(f"konomi {command}: {count} {'fault' if count == 1 else 'faults'}\n{_safe(faults)}", file=sys.stderr)
         return EXIT_FAULTS
     except Stopped as stopped:
         print(f"\nkonomi: {stopped}", file=sys.stderr)
         return EXIT_STOPPED
     except KonomiError as error:
-        print(f"konomi {command}: {error}", file=sys.stderr)
+        print(f"konomi {command}: {_safe(error)}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         raise  # whoever read our output has gone; `entry` ends quietly
     except OSError as error:
-        print(f"konomi {command}: {os_error(error)}", file=sys.stderr)
+        print(f"konomi {command}: {_safe(os_error(error))}", file=sys.stderr)
         return 1
     except MemoryError:
         print(f"konomi {command}: there is not enough memory; {LOWER}", file=sys.stderr)
@@ -98,6 +98,13 @@ def entry() -> None:
         code = 1
     gc.freeze()  # the interpreter's last collection would walk all that the system frees at once
     sys.exit(code)
+
+
+def _safe(said: object) -> str:
+    """Return what an error says without what a terminal would act on; it may quote a file's name or a text."""
+    from konomi.report.text import printable
+
+    return printable(str(said))
 
 
 def bug(error: Exception) -> str:

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 from konomi.cli import parser
 from konomi.report import Block, Note, Table
 from konomi.report.figures import column
+from konomi.report.text import printable
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from konomi.report.compare import Comparison
 
 PAGE = "compare.html"
@@ -51,20 +54,25 @@ def render_page(comparison: Comparison, folders: Sequence[Path]) -> str:
     return render(Document("Runs side by side", subtitle=where, summary=comparison.blocks(), foot=foot))
 
 
+def _text(text: str) -> Text:
+    from rich.text import Text
+
+    return Text(printable(text))
+
+
 def _print(block: Block) -> None:
     """Print what reads well in a terminal: tables and notes; curves and bars are for the page."""
     from rich.console import Console
     from rich.table import Table as RichTable
-    from rich.text import Text
 
     console = Console(width=None if Console().is_terminal else WIDTH, highlight=False)
     if isinstance(block, Note):
-        console.print(Text(f"{block.title + ': ' if block.title else ''}{block.text}"))
+        console.print(_text(f"{block.title + ': ' if block.title else ''}{block.text}"))
     elif isinstance(block, Table):
-        drawn = RichTable(title=Text(block.title), title_justify="left", box=None, header_style="bold")
+        drawn = RichTable(title=_text(block.title), title_justify="left", box=None, header_style="bold")
         cells = [column([row[index] for row in block.rows]) for index in range(len(block.columns))]
         for name, (_, figures) in zip(block.columns, cells, strict=True):
-            drawn.add_column(Text(name), justify="right" if figures else "left", overflow="fold")
+            drawn.add_column(_text(name), justify="right" if figures else "left", overflow="fold")
         for texts in zip(*(texts for texts, _ in cells), strict=True):
-            drawn.add_row(*(Text(text) for text in texts))
+            drawn.add_row(*(_text(text) for text in texts))
         console.print(drawn)

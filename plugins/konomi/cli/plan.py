@@ -14,6 +14,7 @@ from konomi.recipe.by_hydra import composing
 from konomi.recipe.composition import Composed
 from konomi.recipe.planning import Plan, Step
 from konomi.recipe.sweep import points
+from konomi.report.text import printable
 
 USAGE = """RECIPE [overrides] [-m] [--smoke] [--json]
 
@@ -46,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     if as_json:
         print(json.dumps([to_json(plan) for plan in plans], ensure_ascii=False, indent=1))
     else:
-        print(sweep_text(plans) if line.multirun else text(plans[0]))
+        print(printable(sweep_text(plans) if line.multirun else text(plans[0])))
     return 0
 
 

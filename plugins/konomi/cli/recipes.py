@@ -9,6 +9,7 @@ from pathlib import Path
 from konomi import search_path
 from konomi.cli import parser
 from konomi.faults import KonomiError
+from konomi.report.text import printable
 
 
 def main(argv: Sequence[str]) -> int:
@@ -22,7 +23,7 @@ def main(argv: Sequence[str]) -> int:
         print(json.dumps(rows, ensure_ascii=False, indent=1))
     else:
         for name, (text, owner, _) in found.items():
-            print(f"{name:<20} {text}" + ("" if owner == "konomi" else f"  ({owner})"))
+            print(printable(f"{name:<20} {text}" + ("" if owner == "konomi" else f"  ({owner})")))
     return 0
 
 

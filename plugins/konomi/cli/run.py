@@ -31,6 +31,7 @@ from konomi.recipe.composition import Composed
 from konomi.recipe.hardening import target_faults, unsaid_faults
 from konomi.recipe.planning import Plan, plan_config
 from konomi.recipe.sweep import MAX_PLANNED, constant_keys, points
+from konomi.report.text import printable
 from konomi.runner import BEGAN, EXIT_FAULTS, EXIT_INTERRUPTED, EXIT_STOPPED, RUN, carry_out
 
 register_resolvers()  # a launcher's process gets this module by name, and needs the resolvers before anything else
@@ -165,7 +166,7 @@ def point(cfg: DictConfig) -> None:
     terminal = sys.stdout  # prints of the libraries go to the log while a stage runs; these lines do not
 
     def said(line: str) -> None:
-        print(*(f"{point_of}{part}" for part in line.splitlines()), sep="\n", flush=True, file=terminal)
+        print(*(f"{point_of}{part}" for part in printable(line).splitlines()), sep="\n", flush=True, file=terminal)
 
     code = 0
     try:
@@ -180,7 +181,7 @@ def point(cfg: DictConfig) -> None:
         if code == EXIT_STOPPED:
             _stopped.append(str(error))
         said_of_it = os_error(error) if isinstance(error, OSError) else error
-        print(f"konomi: {said_of_it}", file=sys.stderr, flush=True)
+        print(printable(f"konomi: {said_of_it}"), file=sys.stderr, flush=True)
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
         if swept:

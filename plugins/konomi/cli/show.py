@@ -12,6 +12,7 @@ from konomi.cli import parser
 from konomi.cli.store import parsed, with_store
 from konomi.faults import KonomiError
 from konomi.report.figures import duration, size
+from konomi.report.text import printable
 from konomi.store import Store
 from konomi.store.artifact import MANIFEST
 from konomi.store.names import folder_of, names
@@ -31,7 +32,8 @@ def main(argv: Sequence[str]) -> int:
     given, store = parsed(arguments, argv)
     folder = folder_of(store, given.which)
     manifest = read_manifest(folder)
-    print(json.dumps(manifest, ensure_ascii=False, indent=1) if given.json else text(manifest, folder, store))
+    shown = json.dumps(manifest, ensure_ascii=False, indent=1) if given.json else text(manifest, folder, store)
+    print(shown if given.json else printable(shown))
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from konomi.faults import Fault, KonomiError, did_you_mean
 from konomi.generator import ITEM, Made
+from konomi.patterns import compiled, fits, occurs
 from konomi.registry import register
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ class Templates:
             yield Fault("per_seed", what, "add wordings to prompts, or lower per_seed")
         for name, pattern in [("preferred_pattern", self.preferred_pattern), *_items("where", self.where)]:
             try:
-                re.compile(pattern)
-            except re.error as error:
-                yield Fault(name, f"{pattern!r} is no regular expression: {error}")
+                compiled(pattern)
+            except KonomiError as error:
+                yield Fault(name, str(error))
 
     @property
     def needs(self) -> Sequence[str]:
@@ -125,7 +125,7 @@ class Templates:
     def _matching(self, row: Mapping[str, Any], index: int, draw: _Draw, number: int) -> dict[str, Any]:
         """Return one row; raises `_Unfit` where the seed does not serve."""
         for name, pattern in sorted(self.where.items()):
-            if not re.fullmatch(pattern, str(row.get(name) or ""), re.DOTALL):
+            if not fits(pattern, str(row.get(name) or "")):
                 raise _Unfit(f"`{name}` does not match `where`")
         turned = self.turned[index - len(self.prompts)] if index >= len(self.prompts) else None
         prompt = _render(turned["prompt"] if turned else self.prompts[index], row)
@@ -136,8 +136,8 @@ class Templates:
             return self._row(system, prompt, "turned", _render(turned["answer"], row))
         answers = {style: _render(text, row) for style, text in sorted(self.answers.items())}
         if self.preferred_pattern:
-            found = {style for style, text in answers.items() if re.search(self.preferred_pattern, text)}
-            if found != {self.preferred}:
+            preferred = {style for style, text in answers.items() if occurs(self.preferred_pattern, text)}
+            if preferred != {self.preferred}:
                 raise _Unfit("preferred_pattern does not tell the styles apart")
         if self.makes is Makes.preference:
             others = [style for style in answers if style != self.preferred]

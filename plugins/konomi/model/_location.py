@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
+import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from konomi.faults import KonomiError
+from konomi.faults import Fault, KonomiError
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 CONFIG = "config.json"
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json")
+ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
 TIMEOUT_SECONDS = 10.0
+LONGEST_JSON = 16 << 20
+"""Bytes of a model's or tokenizer's configuration; the largest known has some hundred kilobytes."""
 LONGEST_HEADER = 100_000_000
 """Bytes that safetensors itself allows a header."""
 
@@ -118,6 +125,49 @@ def _ask(repo: str, revision: str | None) -> Location:
     return Location(_snapshot(repo, info.sha), repo, str(info.sha), files, counted=counted)
 
 
+def brings_code(folder: Path, name: str) -> Iterator[Fault]:
+    """Yield a fault for each thing in a model's own files that would run, or that transformers would unpickle."""
+    for file in (CONFIG, "tokenizer_config.json"):
+        said = _object(folder / file)
+        classes = {"AutoConfig", "AutoModelForCausalLM"} if file == CONFIG else {"AutoTokenizer"}
+        mapped = said.get("auto_map")
+        needed = isinstance(mapped, dict) and classes & set(mapped) and not _is_known(str(said.get("model_type")))
+        if needed and (file == CONFIG or not (folder / "tokenizer.json").is_file()):
+            what = f"{name} brings code of its own ({file}: auto_map), and a model's code is a program"
+            yield Fault("name_or_path", what, "read it; if you trust it as your own: trust_remote_code=true")
+        kernels = [said.get(key) for key in ("attn_implementation", "experts_implementation")]
+        for kernel in [value for value in kernels if "/" in str(value or "")]:
+            what = f"{name} asks for a kernel of the hub ({file}: {kernel}), which is a program"
+            yield Fault("name_or_path", what, f"take it out of {file}, or trust_remote_code=true if you trust it")
+        weights = str(said.get("transformers_weights") or "")
+        own = Path(weights).name == weights and weights.endswith((".safetensors", ".safetensors.index.json"))
+        if weights and not own:
+            yield Fault("name_or_path", f"{name} names {weights!r} as its weights; only its own *.safetensors are read")
+
+
+def _is_known(model_type: str) -> bool:
+    """Tell whether transformers has this architecture itself: then it runs its own code, whatever `auto_map` says."""
+    spec = importlib.util.find_spec("transformers")
+    roots = spec.submodule_search_locations or [] if spec else []
+    safe = re.fullmatch(r"[a-z0-9_\-]+", model_type) is not None
+    return safe and any((Path(root) / "models" / model_type.replace("-", "_")).is_dir() for root in roots)
+
+
+def _object(file: Path) -> dict[str, Any]:
+    """Return what a JSON file of a model says, nothing where there is none. Raises `KonomiError` where it is broken."""
+    if not file.is_file():
+        return {}
+    if file.stat().st_size > LONGEST_JSON:
+        raise KonomiError(f"{file} has {file.stat().st_size} bytes, and no model's has more than {LONGEST_JSON}")
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError) as error:
+        raise KonomiError(f"{file} cannot be read: {type(error).__name__}: {error}") from error
+    if not isinstance(value, dict):
+        raise KonomiError(f"{file} holds no JSON object")
+    return value
+
+
 def _names(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(file.name for file in folder.iterdir()))
 
@@ -130,13 +180,7 @@ def _weights(file: Path) -> int:
             raise KonomiError(f"{file} is no safetensors file: its header would take {length} bytes")
         try:
             header = json.loads(stream.read(length))
-        except ValueError as error:
+            shapes = [tensor["shape"] for name, tensor in header.items() if name != "__metadata__"]
+            return sum(math.prod(map(int, shape)) for shape in shapes)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise KonomiError(f"{file} is no whole safetensors file: its header cannot be read ({error})") from error
-    total = 0
-    for name, tensor in header.items():
-        if name != "__metadata__":
-            size = 1
-            for dimension in tensor["shape"]:
-                size *= dimension
-            total += size
-    return total

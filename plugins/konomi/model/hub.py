@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from konomi.faults import Fault, KonomiError
+from konomi.faults import Fault, Faults, KonomiError
 from konomi.fields import NOT_IN_KEY
 from konomi.registry import register
 from konomi.store.artifact import Artifact
@@ -63,6 +63,7 @@ class Hub:
         """Yield what keeps the model from being loaded; an earlier stage's model may not exist yet."""
         from konomi.model._location import locate
 
+        yield from self._attention()
         if isinstance(self.name_or_path, Artifact):
             if self.revision:
                 yield Fault("revision", f"{self.revision} is given, and the model is an artifact, which has none")
@@ -80,18 +81,27 @@ class Hub:
         yield from self._missing(location)
 
     def _missing(self, location: Location) -> Iterable[Fault]:
-        from konomi.model._location import CONFIG, TOKENIZERS
+        from konomi.model._location import ADAPTERS, CONFIG, TOKENIZERS, brings_code
 
         name, files = self.name_or_path, location.files
-        if CONFIG not in files:
-            hint = "an adapter is not a model: merge it into its base first" if "adapter_config.json" in files else ""
-            yield Fault("name_or_path", f"{name} has no {CONFIG}", hint)
+        if adapter := next((file for file in ADAPTERS if file in files), None):
+            what = f"{name} has an adapter ({adapter}), which transformers would load over or in place of the model"
+            yield Fault("name_or_path", what, "an adapter is not a model: merge it into its base first")
+        elif CONFIG not in files:
+            yield Fault("name_or_path", f"{name} has no {CONFIG}")
         elif location.complete:
             if not any(file.endswith(".safetensors") for file in files):
                 hint = "convert it: load it where you trust it, then save_pretrained(…)"
                 yield Fault("name_or_path", f"{name} has no *.safetensors, and other weight files can run code", hint)
             if not any(file in TOKENIZERS for file in files):
                 yield Fault("name_or_path", f"{name} has no tokenizer ({', '.join(TOKENIZERS)})")
+        if location.folder is not None and not self.trust_remote_code:
+            yield from brings_code(location.folder, name)
+
+    def _attention(self) -> Iterable[Fault]:
+        if "/" in (self.attn_implementation or "") and not self.trust_remote_code:
+            what = f"{self.attn_implementation} is a kernel of the hub, a program that would be fetched and run"
+            yield Fault("attn_implementation", what, "sdpa, eager or flash_attention_2; or trust_remote_code=true")
 
     def depends(self) -> Mapping[str, Any]:
         from konomi.model._location import locate
@@ -167,9 +177,11 @@ class Hub:
 
     def _source(self) -> tuple[str, str | None]:
         """Return what to hand to `from_pretrained`: a folder, or a repository and the commit that was planned."""
-        from konomi.model._location import locate
+        from konomi.model._location import brings_code, locate
 
         if isinstance(self.name_or_path, Artifact):
             return str(self.name_or_path.path), None
         location = locate(self.name_or_path, self.revision)
+        if location.folder is not None and not self.trust_remote_code:
+            Faults.check(brings_code(location.folder, self.name_or_path))
         return (location.repo, location.commit) if location.repo else (str(location.folder), None)

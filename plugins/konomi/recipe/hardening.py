@@ -86,7 +86,8 @@ def _resolvers(text: str) -> tuple[str, ...]:
     while todo:
         node = todo.pop()
         if isinstance(node, OmegaConfGrammarParser.InterpolationResolverContext):
-            found.append(node.resolverName().getText())
+            name: Any = node.resolverName()  # type: ignore[no-untyped-call]
+            found.append(name.getText())
         todo += getattr(node, "children", None) or []
     return tuple(found)
 
@@ -149,7 +150,8 @@ def said_by_recipe(chosen: DictConfig) -> list[Fault]:
     """
     plain: Any = OmegaConf.to_container(chosen, resolve=False, throw_on_missing=False)
     plain.pop("hydra", None)
-    own = _konomi(())._get_node("store")._value()
+    konomis: Any = _konomi(())._get_node("store")
+    own = konomis._value()
     found = [Fault("store", "a recipe may not say it", SAY_IT)] if plain.pop("store", own) != own else []
     return [*found, *content_faults(plain)]
 
@@ -168,9 +170,8 @@ def unsaid_faults(cfg: DictConfig, overrides: Sequence[str]) -> list[Fault]:
 
 
 def _is_on(node: DictConfig, name: str) -> bool:
-    held = node._get_node(name)
-    value = held._value() if hasattr(held, "_value") else held
-    return value not in (None, False, "???")
+    held: Any = node._get_node(name)
+    return held._value() not in (None, False, "???")
 
 
 def _says(override: str, path: str, name: str) -> bool:
@@ -194,7 +195,8 @@ def hydra_faults(full: DictConfig, recipe: str, overrides: Sequence[str]) -> lis
 @functools.cache
 def _konomi(overrides: tuple[str, ...]) -> DictConfig:
     """Return konomi's own configuration, which no recipe has touched."""
-    return hydra_compose("konomi", list(overrides), return_hydra_config=True)
+    cfg: DictConfig = hydra_compose("konomi", list(overrides), return_hydra_config=True)
+    return cfg
 
 
 def _flat(node: Any) -> dict[str, Any]:

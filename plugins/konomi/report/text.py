@@ -94,6 +94,27 @@ def plain(text: object, limit: int = INLINE) -> str:
     return f"{safe}…" if len(whole) > limit else safe
 
 
+def printable(text: str) -> str:
+    r"""Return a text for the terminal: what would move its cursor, colour it or turn its direction is spelled out.
+
+    >>> print(printable("a\x1b[31mb\u202e"))
+    a\x1b[31mb\u202e
+    """
+    return text.translate(_SPELLED)
+
+
+class _Spelled(dict[int, str]):
+    """What the terminal gets for each character, found out when one is first met."""
+
+    def __missing__(self, code: int) -> str:
+        hidden = _is_hidden(chr(code))
+        self[code] = chr(code).encode("unicode_escape").decode() if hidden else chr(code)
+        return self[code]
+
+
+_SPELLED = _Spelled()
+
+
 def language(text: object) -> str:
     """Return the language tag that picks the right glyphs and line breaks: `ja`, `ko`, `zh`, or none.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from konomi.faults import Fault
+from konomi.faults import Fault, KonomiError
 from konomi.fields import artifact
+from konomi.patterns import compiled, occurs
 from konomi.registry import register
 from konomi.report import Block, Note, Samples, Table
 from konomi.store import Artifact
@@ -84,9 +84,9 @@ class Generation:
         if self.temperature == 0 and self.top_p < 1:
             yield Fault("top_p", "greedy decoding takes no heed of it", "temperature=0.7")
         try:
-            re.compile(self.pattern or "")
-        except re.error as error:
-            yield Fault("pattern", f"{self.pattern!r} is no regular expression: {error}")
+            compiled(self.pattern or "")
+        except KonomiError as error:
+            yield Fault("pattern", str(error))
 
     def evaluate(self, subject: Subject, *, limit: int | None = None) -> Result:
         from konomi.task._decode import Request, answers
@@ -162,7 +162,7 @@ class Generation:
         from konomi.task._prompts import canonical, readable
 
         output = str(tokenizer.decode(answer.tokens, skip_special_tokens=True))
-        style = None if self.pattern is None else int(re.search(self.pattern, output.strip()) is not None)
+        style = None if self.pattern is None else int(occurs(self.pattern, output.strip()))
         hashed = digest(canonical(text))
         return {
             "item": hashed,
