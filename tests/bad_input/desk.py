@@ -68,6 +68,7 @@ class Case:
     """Files of the folder, written over those that are there."""
     prepare: Callable[[Desk], None] | None = None
     """What else is done to the folder."""
+    slow: bool = False
 
     @property
     def id(self) -> str:
@@ -76,7 +77,11 @@ class Case:
 
 def table(*cases: Case) -> pytest.MarkDecorator:
     """Return the parametrisation of a test over cases."""
-    return pytest.mark.parametrize("case", [pytest.param(case, id=case.id) for case in cases])
+    return pytest.mark.parametrize("case", [_param(case) for case in cases])
+
+
+def _param(case: Case) -> object:
+    return pytest.param(case, id=case.id, marks=[pytest.mark.slow] if case.slow else [])
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ POINTS = "KONOMI_POINTS"
 def main(argv: Sequence[str]) -> int:
     """Run a recipe; returns the exit code."""
     os.environ[BEGAN] = str(time.time())
+    _stopped.clear()
     line = read(argv)
     if line.help or not line.recipe:
         said = _recipe_help(line.recipe) if line.recipe else ""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from konomi.faults import KonomiError
 
@@ -124,19 +126,20 @@ def _names(folder: Path) -> tuple[str, ...]:
 
 def _weights(file: Path) -> int:
     """Return the number of weights in a safetensors file, from its header."""
+    return sum(math.prod(tensor["shape"]) for _, tensor in weights_header(file))
+
+
+def weights_header(file: Path) -> list[tuple[str, Any]]:
+    """Return the tensors that a safetensors file's header lists; raises `KonomiError` where it is none."""
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         if length > LONGEST_HEADER:
             raise KonomiError(f"{file} is no safetensors file: its header would take {length} bytes")
         try:
             header = json.loads(stream.read(length))
-        except ValueError as error:
+            listed = [(name, tensor) for name, tensor in header.items() if name != "__metadata__"]
+            if all(len(tensor["data_offsets"]) == 2 and list(tensor["shape"]) is not None for _, tensor in listed):
+                return listed
+        except (ValueError, AttributeError, KeyError, TypeError) as error:
             raise KonomiError(f"{file} is no whole safetensors file: its header cannot be read ({error})") from error
-    total = 0
-    for name, tensor in header.items():
-        if name != "__metadata__":
-            size = 1
-            for dimension in tensor["shape"]:
-                size *= dimension
-            total += size
-    return total
+    raise KonomiError(f"{file} is no safetensors file: its header lists no tensors")

@@ -180,7 +180,9 @@ def explain(given: str, override: str, error: Exception, cfg: DictConfig) -> Fau
     if "Config group override must be" in text or (is_list and (place or not is_value(override))):
         kind = place.kind if place else override.lstrip("+").partition("=")[0].partition("@")[0]
         known = [name for _, name in nodes.stored(kind)]
-        what = f"names are chosen here, found {value}" if place and place.many else f"one name is chosen here, not {value}"
+        what = (
+            f"names are chosen here, found {value}" if place and place.many else f"one name is chosen here, not {value}"
+        )
         return Fault(given, what, f"known: {', '.join(known)}" if known else "")
     if fault := _of_grammar(given, key, value, text):
         return fault
