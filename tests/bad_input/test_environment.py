@@ -57,47 +57,23 @@ def gpu() -> BaseException:
     return torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
 
+# fmt: off
 STAGES = (
-    failing(
-        "a disk that is full",
-        lambda: OSError(errno.ENOSPC, "No space left on device", "x.parquet"),
-        "the disk is full (x.parquet)",
-        "nothing half-written was published",
-    ),
+    failing("a disk that is full", lambda: OSError(errno.ENOSPC, "No space left on device", "x.parquet"), "the disk is full (x.parquet)", "nothing half-written was published"),
     failing("a quota that is used up", lambda: OSError(errno.EDQUOT, "Disk quota exceeded"), "the disk is full"),
-    failing(
-        "a disk that fails",
-        lambda: OSError(errno.EIO, "Input/output error", "x.parquet"),
-        "curate (stage/curate): x.parquet: Input/output error",
-    ),
+    failing("a disk that fails", lambda: OSError(errno.EIO, "Input/output error", "x.parquet"), "curate (stage/curate): x.parquet: Input/output error"),
     failing("too many open files", lambda: OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
     failing("no memory", MemoryError, "curate (stage/curate): there is not enough memory", "batch size"),
-    failing(
-        "no memory, in torch's words", allocation, "curate (stage/curate): there is not enough memory", "batch size"
-    ),
+    failing("no memory, in torch's words", allocation, "curate (stage/curate): there is not enough memory", "batch size"),
     failing("no memory on an accelerator", gpu, "curate (stage/curate): there is not enough memory", "batch size"),
-    failing(
-        "a package that is not installed",
-        lambda: ModuleNotFoundError("No module named 'peft'", name="peft.tuners"),
-        "the package peft is not installed",
-        "pip install peft",
-    ),
-    failing(
-        "a fault of the plugin's",
-        bug,
-        "curate (stage/curate) failed: KeyError: 'an odd key'",
-        "the traceback is in",
-        "run.log",
-    ),
+    failing("a package that is not installed", lambda: ModuleNotFoundError("No module named 'peft'", name="peft.tuners"), "the package peft is not installed", "pip install peft"),
+    failing("a fault of the plugin's", bug, "curate (stage/curate) failed: KeyError: 'an odd key'", "the traceback is in", "run.log"),
     failing("an error without a word", ValueError, "curate (stage/curate) failed: ValueError; the traceback is in"),
-    failing(
-        "an error of many lines",
-        lambda: ValueError("one\ntwo\n\nthree"),
-        "failed: ValueError: one two three; the traceback is in",
-    ),
+    failing("an error of many lines", lambda: ValueError("one\ntwo\n\nthree"), "failed: ValueError: one two three; the traceback is in"),
     failing("an error that says too much", lambda: ValueError("x" * 100_000), "failed: ValueError: xxx"),
     failing("Ctrl-C in a stage", KeyboardInterrupt, "interrupted", "the same command goes on", code=130),
 )
+# fmt: on
 
 
 @table(*STAGES)
@@ -215,62 +191,19 @@ def changed_later(desk: Desk) -> None:
     desk.monkeypatch.setattr(get("stage", "curate"), "run", run)
 
 
+# fmt: off
 AROUND = (
-    Case(
-        "a store that is a file",
-        ("run", "small", "store=taken"),
-        ("taken", "cannot be made", "store=FOLDER"),
-        1,
-        prepare=store_in_a_file,
-    ),
-    Case(
-        "a store below a file",
-        ("run", "small", "store=taken/store"),
-        ("cannot be made", "store=FOLDER"),
-        1,
-        prepare=store_in_a_file,
-    ),
-    Case(
-        "a store that cannot be made",
-        ("run", "small", "store=/proc/konomi"),
-        ("/proc/konomi cannot be made", "store=FOLDER"),
-        1,
-    ),
+    Case("a store that is a file", ("run", "small", "store=taken"), ("taken", "cannot be made", "store=FOLDER"), 1, prepare=store_in_a_file),
+    Case("a store below a file", ("run", "small", "store=taken/store"), ("cannot be made", "store=FOLDER"), 1, prepare=store_in_a_file),
+    Case("a store that cannot be made", ("run", "small", "store=/proc/konomi"), ("/proc/konomi cannot be made", "store=FOLDER"), 1),
     Case("a plan with a store that cannot be made", ("plan", "small", "store=/proc/konomi"), ("/proc/konomi",), 0),
-    Case(
-        "a disk that is full at the report",
-        ("run", "small"),
-        ("the disk is full (report.html)",),
-        1,
-        prepare=full_report,
-    ),
-    Case(
-        "a disk that is full at the publication", ("run", "small"), ("the disk is full",), 1, prepare=full_publication
-    ),
-    Case(
-        "zstandard that is not installed",
-        ("plan", "small", "source.path=rows.jsonl.zst"),
-        ("pip install zstandard",),
-        1,
-        {"rows.jsonl.zst": b"(\xb5/\xfd"},
-        without("zstandard"),
-    ),
-    Case(
-        "ftfy that is not installed",
-        ("run", "small", "filter=[normalize]"),
-        ("pip install ftfy",),
-        1,
-        prepare=without("ftfy"),
-    ),
+    Case("a disk that is full at the report", ("run", "small"), ("the disk is full (report.html)",), 1, prepare=full_report),
+    Case("a disk that is full at the publication", ("run", "small"), ("the disk is full",), 1, prepare=full_publication),
+    Case("zstandard that is not installed", ("plan", "small", "source.path=rows.jsonl.zst"), ("pip install zstandard",), 1, {"rows.jsonl.zst": b"(\xb5/\xfd"}, without("zstandard")),
     Case("a file that vanishes", ("run", "small"), ("rows.jsonl",), 2, prepare=removed_later),
-    Case(
-        "a file that changes",
-        ("run", "small"),
-        ("changed while it ran", "nothing was published"),
-        1,
-        prepare=changed_later,
-    ),
+    Case("a file that changes", ("run", "small"), ("changed while it ran", "nothing was published"), 1, prepare=changed_later),
 )
+# fmt: on
 
 
 @table(*AROUND)
@@ -336,6 +269,7 @@ def test_a_working_folder_that_was_deleted_is_told(desk: Desk) -> None:
     assert b"working folder" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_home_that_is_missing_or_cannot_be_written_only_costs_time(desk: Desk) -> None:
     for home in (None, "/proc/nowhere"):
         env = {"HOME": home, "KONOMI_CACHE": None, "XDG_CACHE_HOME": None}
@@ -367,6 +301,7 @@ def test_a_clock_that_is_set_back_makes_no_negative_time(desk: Desk) -> None:
     desk.monkeypatch.undo()
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_in_one_folder_make_everything_once(desk: Desk) -> None:
     command = [sys.executable, "-m", "konomi", "run", "small"]
     env = os.environ | {"PYTHONPATH": SRC}
@@ -391,6 +326,7 @@ def unprivileged() -> list[str]:
     return [tool, "--reuid=65534", "--regid=65534", "--clear-groups"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("locked", "mode", "words", "code", "said"),
     [

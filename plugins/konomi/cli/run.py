@@ -79,6 +79,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def no_recipe() -> int:
+    """Raise `Faults` with the recipes that there are."""
     listed = ", ".join(sorted(search_path.recipes()))
     raise Faults([Fault("", f"which recipe? known: {listed}", "type konomi run quickstart")])
 

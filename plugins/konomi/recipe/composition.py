@@ -195,6 +195,8 @@ def explain(given: str, override: str, error: Exception, cfg: DictConfig) -> Fau
         return _no_key(given, key, node, missing, cfg)
     if override.startswith("~"):
         return Fault(given, f"{key} cannot be taken away", f"give it another value: {key}=…")
+    if "already at" in text:
+        return Fault(given, f"{key} is there already", f"type it without the +: {given.lstrip('+')}")
     first = next((line for line in text.splitlines() if "Value" in line or "Error" in line), _first_lines(text))
     if cause := error.__cause__:
         first = str(cause).partition("\n")[0] or first

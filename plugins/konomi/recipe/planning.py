@@ -11,8 +11,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from konomi.faults import Fault, Faults, KonomiError, did_you_mean
+from konomi.fields import UNKNOWN
 from konomi.recipe import keys
-from konomi.recipe.build import UNKNOWN, Builder, artifacts_in, checked
+from konomi.recipe.build import Builder, artifacts_in, checked
 from konomi.recipe.by_hydra import composing
 from konomi.recipe.composition import Composed, values
 from konomi.recipe.short_forms import stages as stage_names
