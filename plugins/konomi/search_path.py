@@ -150,7 +150,9 @@ def not_yaml(file: Path, error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = str(getattr(error, "problem", None) or getattr(error, "reason", error))
     if (character := getattr(error, "character", None)) is not None:
-        problem = f"the character U+{ord(character) if isinstance(character, str) else character:04X} may not stand in it"
+        problem = (
+            f"the character U+{ord(character) if isinstance(character, str) else character:04X} may not stand in it"
+        )
     tab = "; indent with blanks, not with tabs" if "'\\t'" in problem else ""
     return f"{file}{f', line {mark.line + 1}' if mark else ''}: not valid YAML: {problem}{tab}"
 

@@ -15,9 +15,7 @@ from .desk import PAIR_ROWS, PROJECT, RECIPES, ROWS, Desk
 
 
 @pytest.fixture
-def desk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole_model: Callable[[], Path], _forgetful: None
-) -> Desk:
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole_model: Callable[[], Path], _forgetful: None) -> Desk:
     """Return a project folder with recipes of a few stages, and their data."""
     folder = tmp_path / "desk"
     (folder / "conf").mkdir(parents=True)
@@ -39,7 +37,9 @@ def _forgetful(_everything_loaded: None) -> Iterator[None]:
     """Forget the presets, plugins and folders that a test brought; a process sees one project otherwise."""
     entries, loaded = dict(registry._entries), list(registry._loaded)
     presets, folders = dict(nodes._stored), list(search_path._config_dirs)
-    groups = {name: dict(held) if isinstance(held, dict) else held for name, held in ConfigStore.instance().repo.items()}
+    groups = {
+        name: dict(held) if isinstance(held, dict) else held for name, held in ConfigStore.instance().repo.items()
+    }
     argv = list(sys.argv)
     yield
     sys.argv[:] = argv

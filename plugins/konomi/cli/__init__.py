@@ -17,9 +17,10 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from konomi.failures import LOWER, os_error
+from konomi.failures import LOWER, missing_package, os_error
 from konomi.faults import Faults, KonomiError, Stopped, did_you_mean
 
 COMMANDS = {
@@ -56,6 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"konomi: there is no command {command}; {did_you_mean(command, COMMANDS)}", file=sys.stderr)
         return EXIT_FAULTS
     try:
+        Path.cwd()
+    except OSError:
+        print(f"konomi {command}: the working folder is not there any more; go to another: cd FOLDER", file=sys.stderr)
+        return 1
+    try:
         return int(_module(command).main(rest))
     except Faults as faults:
         count = len(faults.faults)
@@ -81,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"\n{said}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except Exception as error:
-        print(f"konomi {command}: {bug(error)}", file=sys.stderr)
+        print(f"konomi {command}: {missing_package(error) or bug(error)}", file=sys.stderr)
         return 1
 
 

@@ -56,6 +56,7 @@ POINTS = "KONOMI_POINTS"
 def main(argv: Sequence[str]) -> int:
     """Run a recipe; returns the exit code."""
     os.environ[BEGAN] = str(time.time())
+    _stopped.clear()
     line = read(argv)
     if line.help or not line.recipe:
         said = _recipe_help(line.recipe) if line.recipe else ""
@@ -79,6 +80,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def no_recipe() -> int:
+    """Raise `Faults` with the recipes that there are."""
     listed = ", ".join(sorted(search_path.recipes()))
     raise Faults([Fault("", f"which recipe? known: {listed}", "type konomi run quickstart")])
 

@@ -174,13 +174,20 @@ def _names(folder: Path) -> tuple[str, ...]:
 
 def _weights(file: Path) -> int:
     """Return the number of weights in a safetensors file, from its header."""
+    return sum(math.prod(tensor["shape"]) for _, tensor in weights_header(file))
+
+
+def weights_header(file: Path) -> list[tuple[str, Any]]:
+    """Return the tensors that a safetensors file's header lists; raises `KonomiError` where it is none."""
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         if length > LONGEST_HEADER:
             raise KonomiError(f"{file} is no safetensors file: its header would take {length} bytes")
         try:
             header = json.loads(stream.read(length))
-            shapes = [tensor["shape"] for name, tensor in header.items() if name != "__metadata__"]
-            return sum(math.prod(map(int, shape)) for shape in shapes)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            listed = [(name, tensor) for name, tensor in header.items() if name != "__metadata__"]
+            if all(len(tensor["data_offsets"]) == 2 and all(map(int, tensor["shape"])) is not None for _, tensor in listed):
+                return listed
+        except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
             raise KonomiError(f"{file} is no whole safetensors file: its header cannot be read ({error})") from error
+    raise KonomiError(f"{file} is no safetensors file: its header lists no tensors")

@@ -9,6 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from konomi.failures import is_out_of_memory
 from konomi.faults import Fault, Faults, KonomiError
 from konomi.fields import NOT_IN_KEY
 from konomi.registry import register
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from konomi.model._location import Location
 
 log = logging.getLogger(__name__)
+
+MOST_SAID = 400
+"""Characters of a library's error that are shown; some list every model there is."""
 
 
 class Dtype(Enum):
@@ -81,6 +85,7 @@ class Hub:
         yield from self._missing(location)
 
     def _missing(self, location: Location) -> Iterable[Fault]:
+        from konomi.model._contents import damage
         from konomi.model._location import ADAPTERS, CONFIG, TOKENIZERS, brings_code
 
         name, files = self.name_or_path, location.files
@@ -95,8 +100,11 @@ class Hub:
                 yield Fault("name_or_path", f"{name} has no *.safetensors, and other weight files can run code", hint)
             if not any(file in TOKENIZERS for file in files):
                 yield Fault("name_or_path", f"{name} has no tokenizer ({', '.join(TOKENIZERS)})")
-        if location.folder is not None and not self.trust_remote_code:
-            yield from brings_code(location.folder, name)
+            if location.folder is not None:
+                damaged = list(damage(location.folder, own_code=self.trust_remote_code))
+                yield from damaged
+                if not damaged and not self.trust_remote_code:
+                    yield from brings_code(location.folder, name)
 
     def _attention(self) -> Iterable[Fault]:
         if "/" in (self.attn_implementation or "") and not self.trust_remote_code:
@@ -129,8 +137,8 @@ class Hub:
                 output_loading_info=True,
                 **options,
             )
-        except (OSError, ValueError) as error:
-            raise KonomiError(f"{name}: the model cannot be loaded: {error}") from error
+        except Exception as error:
+            raise _unloadable(f"{name}: the model cannot be loaded", error) from error
         if missing := sorted(report["missing_keys"]):
             raise KonomiError(
                 f"{name}: {len(missing)} weights are not in its files ({', '.join(missing[:3])} …) and would be random;"
@@ -145,8 +153,8 @@ class Hub:
         name, revision = self._source()
         try:
             tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=self.trust_remote_code)
-        except (OSError, ValueError) as error:
-            raise KonomiError(f"{name}: the tokenizer cannot be loaded: {error}") from error
+        except Exception as error:
+            raise _unloadable(f"{name}: the tokenizer cannot be loaded", error) from error
         if tokenizer.pad_token is None:
             self._pad(tokenizer)
         return tokenizer
@@ -175,6 +183,19 @@ class Hub:
         except KonomiError:
             return None
 
+    def context(self) -> int | None:
+        """Return how many tokens the model can read at most; None where that cannot be known yet."""
+        from konomi.model._contents import context
+        from konomi.model._location import locate
+
+        if isinstance(self.name_or_path, Artifact):
+            return context(Path(self.name_or_path.path))
+        try:
+            folder = locate(self.name_or_path, self.revision).folder
+        except KonomiError:
+            return None
+        return context(folder) if folder else None
+
     def _source(self) -> tuple[str, str | None]:
         """Return what to hand to `from_pretrained`: a folder, or a repository and the commit that was planned."""
         from konomi.model._location import brings_code, locate
@@ -185,3 +206,17 @@ class Hub:
         if location.folder is not None and not self.trust_remote_code:
             Faults.check(brings_code(location.folder, self.name_or_path))
         return (location.repo, location.commit) if location.repo else (str(location.folder), None)
+
+
+def _unloadable(what: str, error: Exception) -> BaseException:
+    """Return what to raise where a library cannot load files: a line for a person, a lack of memory as it is."""
+    if isinstance(error, MemoryError) or is_out_of_memory(error):
+        return error
+    said = " ".join(str(error).split())
+    if "ignore_mismatched_sizes" in said:
+        said = "the weights are of other shapes than its config.json and tokenizer say; run.log lists them"
+    elif "custom code" in said:
+        said = "it brings Python code of its own; say model.trust_remote_code=true on the command line if you trust it"
+    elif not isinstance(error, (OSError, ValueError)):
+        said = f"{type(error).__name__}: {said}"
+    return KonomiError(f"{what}: {said[:MOST_SAID]}{'…' if len(said) > MOST_SAID else ''}")

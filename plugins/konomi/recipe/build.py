@@ -136,7 +136,8 @@ class Builder:
         return found
 
     def _missing_artifact(self, where: str, takes: tuple[str, ...]) -> None:
-        self.faults.append(Fault(where, f"nothing is given, {' or '.join(takes)} is needed", _wire(where)))
+        words = " or ".join("a name or path" if item == "str" else item for item in takes)
+        self.faults.append(Fault(where, f"nothing is given, {words} is needed", _wire(where)))
 
     def _plain(self, value: Any, kind: Any, where: str) -> Any:
         if isinstance(value, str) and value.startswith(REFERENCE):

@@ -185,7 +185,9 @@ def explain(given: str, override: str, error: Exception, cfg: DictConfig) -> Fau
     if "Config group override must be" in text or (is_list and (place or not is_value(override))):
         kind = place.kind if place else override.lstrip("+").partition("=")[0].partition("@")[0]
         known = [name for _, name in nodes.stored(kind)]
-        what = f"names are chosen here, found {value}" if place and place.many else f"one name is chosen here, not {value}"
+        what = (
+            f"names are chosen here, found {value}" if place and place.many else f"one name is chosen here, not {value}"
+        )
         return Fault(given, what, f"known: {', '.join(known)}" if known else "")
     if fault := _of_grammar(given, key, value, text):
         return fault
@@ -198,6 +200,8 @@ def explain(given: str, override: str, error: Exception, cfg: DictConfig) -> Fau
         return _no_key(given, key, node, missing, cfg)
     if override.startswith("~"):
         return Fault(given, f"{key} cannot be taken away", f"give it another value: {key}=…")
+    if "already at" in text:
+        return Fault(given, f"{key} is there already", f"type it without the +: {given.lstrip('+')}")
     first = next((line for line in text.splitlines() if "Value" in line or "Error" in line), _first_lines(text))
     if cause := error.__cause__:
         first = str(cause).partition("\n")[0] or first

@@ -1,4 +1,4 @@
-"""What is wrong with a defaults list that Hydra takes without a word: names given twice, stages with names of no use."""
+"""What is wrong with a defaults list, and Hydra takes without a word: names given twice, stages with odd names."""
 
 from __future__ import annotations
 

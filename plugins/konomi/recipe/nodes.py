@@ -143,7 +143,9 @@ def _store_preset(
             f"the preset {file} of {owner} has the name of the plugin that {held.owner} registered; rename the file"
         )
     if id_ in owners and owners[id_][1] != file:
-        raise KonomiError(f"is brought by {owners[id_][0]} ({owners[id_][1]}) and by {owner} ({file}); rename one of them")
+        raise KonomiError(
+            f"is brought by {owners[id_][0]} ({owners[id_][1]}) and by {owner} ({file}); rename one of them"
+        )
     owners[id_] = (owner, file)
     if id_ not in _stored:
         entry, values, defaults = read_preset(kind, file)

@@ -13,8 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from konomi import provenance
 from konomi.faults import Fault, Faults, KonomiError, did_you_mean
+from konomi.fields import UNKNOWN
 from konomi.recipe import keys
-from konomi.recipe.build import UNKNOWN, Builder, artifacts_in, checked, plugins_in
+from konomi.recipe.build import Builder, artifacts_in, checked, plugins_in
 from konomi.recipe.by_hydra import composing
 from konomi.recipe.composition import Composed, values
 from konomi.recipe.secrets import value_faults

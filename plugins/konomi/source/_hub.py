@@ -71,8 +71,8 @@ def _repository(repo: str, revision: str | None, config: str | None, offline: bo
         if snapshot is None:
             at = f" at {revision}" if revision else ""
             raise KonomiError(
-                f"{repo}{at} is not in the hub's cache, and HF_HUB_OFFLINE is set; fetch it once without"
-                " HF_HUB_OFFLINE, or give a local folder"
+                f"{repo}{at} is not in the hub's cache, and HF_HUB_OFFLINE is set; fetch it once with"
+                f" `hf download {repo} --repo-type dataset` and without HF_HUB_OFFLINE, or give a local folder"
             )
         return Place(folder=snapshot, repo=repo, commit=snapshot.name)
     if revision and COMMIT.fullmatch(revision) and snapshot:

@@ -21,6 +21,7 @@ from konomi.source._paths import File
 CHUNK = 1 << 20
 COMPRESSED_PIECE = 1 << 10
 """Compressed bytes taken at once: the most extreme zstd block makes 32 MB of them, gzip 1 MB."""
+LFS_POINTER = "version https://git-lfs"
 GZIP = 31
 """zlib's window size (15) and its mark for a gzip header (16)."""
 RATIO_FREE_BYTES = 16 << 20
@@ -49,7 +50,7 @@ class Reading:
     max_ratio: int = 200
 
     def too_large(self) -> Bad:
-        return Bad("record too large", f"is larger than max_record_bytes={self.max_record_bytes}")
+        return Bad("record too large", f"is larger than max_record_bytes={self.max_record_bytes}; raise it if meant")
 
 
 Record = tuple[int, dict[str, Any] | Bad]
@@ -217,7 +218,9 @@ def _json_row(text: str) -> dict[str, Any] | Bad:
     try:
         return _row(json.loads(text))
     except ValueError as error:
-        start = text[:40] + ("…" if len(text) > 40 else "")
+        if text.startswith(LFS_POINTER):
+            return Bad("not JSON", "is a pointer of Git LFS, not the data; type: git lfs pull")
+        start = text[:40] + ("…" if len(text) > 40 else "") + (" (an array: type=json)" if text[:1] == "[" else "")
         return Bad("not JSON", f"is not JSON: {error}; it begins {start!r}")
     except RecursionError:
         return Bad("not JSON", "is nested too deeply")

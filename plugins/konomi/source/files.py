@@ -118,6 +118,8 @@ class Files:
         """Decide the layout by the first file that has rows; None where there are faults."""
         from konomi.source._columns import lay_out
 
+        if any(self._wrong_options()):
+            return None, []  # `check` tells them
         for file in self._files() if files is None else files:
             try:
                 found = self._types(file)

@@ -79,6 +79,8 @@ class Hub:
             return
         if place.inside and place.folder and place.commit is None and not _data_files(place, self.split):
             yield Fault("data_files", f"nothing in {place.folder} matches {', '.join(place.inside)}")
+        elif place.folder and not any(place.folder.iterdir()):
+            yield Fault("path", f"the folder {place.folder} is empty")
         else:
             yield from self._peek(place)[1]
 

@@ -84,6 +84,9 @@ class Tokenize:
                 yield Fault(f"repeat.{name}", f"there is no part {name}", did_you_mean(name, self.data))
             elif self.repeat[name] < 0:
                 yield Fault(f"repeat.{name}", f"{self.repeat[name]}; expected 0 or more", f"repeat.{name}=1")
+        if (longest := self._context()) and longest < self.max_length:
+            what = f"{self.max_length} tokens are more than the {longest} that the model can read"
+            yield Fault("max_length", what, f"max_length={longest}")
         yield from self._check_length()
         yield from _chat_template.faults(self.chat_template)
 
@@ -100,6 +103,10 @@ class Tokenize:
         if self.too_long is not None and self.packing is Packing.wrapped and self.makes == "tokens":
             what = f"{self.too_long.value}: with packing=wrapped no document is too long, it goes on in the next row"
             yield Fault("too_long", what, "leave too_long out, or take packing=bfd")
+
+    def _context(self) -> int | None:
+        """Return how many tokens the model can read, where it says so."""
+        return self.model.context() if hasattr(self.model, "context") else None
 
     @property
     def _texts(self) -> bool:
@@ -125,7 +132,13 @@ class Tokenize:
         tokenizer = self.model.tokenizer()
         if tokenizer.eos_token is None:
             raise KonomiError(
-                "the tokenizer has no end token (eos_token), so that no document could end; add one to it"
+                f"{job.name}: the tokenizer has no end token, so that no document could end; set eos_token in its"
+                " tokenizer_config.json"
+            )
+        if (longest := self._context()) and longest < self.max_length:
+            raise KonomiError(
+                f"{job.name}: max_length={self.max_length} tokens are more than the {longest} that the model can read;"
+                f" type {job.name}.max_length={longest}"
             )
         template = self._template(tokenizer)
         reader = Reader(tokenizer, template, self.on_error, self.SMOKE_ROWS if job.smoke else None)
