@@ -13,13 +13,10 @@ from konomi.store.seal import newest_sealed, sealed
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 SAID = (
-    "No space left on device",
-    "Disk quota exceeded",
-    "File too large",
-    "PytorchStreamWriter failed",
-    "unexpected pos",
-)
-"""What libraries that write in C++ and Rust say; the last two are `torch.save`'s."""
+    "No space left on device", "Disk quota exceeded", "File too large",
+    "PytorchStreamWriter failed", "unexpected pos", "iostream error",
+)  # fmt: skip
+"""What libraries that write in C++ and Rust say; the last three are those of `torch.save`."""
 
 
 def is_full(error: BaseException | None) -> bool:
