@@ -19,6 +19,10 @@ SAID = (
 """What libraries that write in C++ and Rust say; the last three are those of `torch.save`."""
 
 
+class NoRoom(Stopped):
+    """The work was stopped by a full disk, which the other processes of a training may know nothing of."""
+
+
 def is_full(error: BaseException | None) -> bool:
     """Tell whether an error, or one that it came from, is a disk, a quota or a file that cannot grow.
 
@@ -51,6 +55,6 @@ def stopped_when_full(name: str, work: Path, *, first: bool = True) -> Iterator[
                     shutil.rmtree(checkpoint, ignore_errors=True)
         newest = newest_sealed(work.parent)
         where = f"from {newest.name}, which is sealed" if newest else "from its beginning: no checkpoint was whole yet"
-        raise Stopped(
+        raise NoRoom(
             f"{name} was stopped by a full disk; make room where {work} lies, and the same command goes on {where}"
         ) from error
