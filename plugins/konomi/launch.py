@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from konomi.faults import Faults, KonomiError, Stopped
 from konomi.job import Job, Stop
+from konomi.store.room import NoRoom
 
 if TYPE_CHECKING:
     from konomi.recipe.planning import Step
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 RESULT = "result.json"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 """A scheduler may send them to every process: the launcher is deaf to them, and a worker takes them as a request."""
-LAUNCHER_HEEDS = "SIGINT,SIGHUP,SIGQUIT"
-"""Signals at which torch's launcher ends the workers; by its own default SIGTERM is among them."""
+LAUNCHER = {"PET_SIGNALS_TO_HANDLE": "SIGINT,SIGHUP,SIGQUIT", "PET_SHUTDOWN_TIMEOUT": "10"}
+"""What torch's launcher reads: at which signals it ends the workers (by its own default at SIGTERM, too), and how many
+seconds it gives them where one has failed."""
 POLL_SECONDS = 0.2
 
 
@@ -56,7 +58,7 @@ def _launch(step: Step, job: Job, arguments: list[str], log: Path) -> None:
     with log.open("ab") as output:
         child = subprocess.Popen(
             command, stdout=output, stderr=output, start_new_session=True, preexec_fn=_apart,
-            env={**os.environ, "PET_SIGNALS_TO_HANDLE": LAUNCHER_HEEDS},
+            env={**os.environ, **LAUNCHER},
         )  # fmt: skip
         try:
             told = False
@@ -175,11 +177,13 @@ def main(spec_file: str) -> None:
         if not first and not isinstance(caught, Stopped):
             raise  # the launcher sees the exit code and ends the others, which would wait for this one
         error = caught
-    if first or error:
-        # a stop that one process alone ran into, such as a full disk, may be known to it alone
+    alone = isinstance(error, NoRoom)
+    if first or alone:
         said = {"results": job.results, "error": str(error) if error else "", "stopped": isinstance(error, Stopped)}
         name = RESULT if first else f"{os.environ['RANK']}.{RESULT}"
         (job.work / name).write_text(json.dumps(said, ensure_ascii=False), encoding="utf-8")
+    if alone:
+        sys.exit(1)  # the launcher ends the others, which would wait for this one
 
 
 class _StopFile(Stop):

@@ -51,6 +51,8 @@ class Run:
     artifacts: dict[str, Path] = field(default_factory=dict)
     report: Path | None = None
     seconds: float = 0.0
+    asked_to_stop: str | None = None
+    """By what it was asked to stop, also where it was through with its last stage: a sweep begins no further point."""
 
 
 Say = Callable[[str], None]
@@ -111,6 +113,7 @@ def carry_out(planned: Plan, folder: Path, *, say: Say = print, smoke: bool = Fa
             raise
         finally:
             done.seconds = time.perf_counter() - begin
+            done.asked_to_stop = stop.reason
             if not smoke:
                 _write_run(planned, done, rows)
     if not smoke:

@@ -278,6 +278,8 @@ def faults_of(**arguments: Any) -> list[Fault]:
         {"load_best_model_at_end": True},
         {"per_device_train_batch_size": 0},
         {"save_strategy": "best"},
+        {"train_sampling_strategy": "group_by_length"},
+        {"optim": "galore_adamw_layerwise"},
     ],
     ids=lambda arguments: next(iter(arguments)),
 )

@@ -177,6 +177,8 @@ def point(cfg: DictConfig) -> None:
         planned = plan_config(recipe, cfg, overrides, [*target_faults(cfg), *unsaid_faults(cfg, overrides)])
         summary(planned, said)
         done = carry_out(planned, folder, say=said)
+        if done.asked_to_stop:
+            _stopped.append(done.asked_to_stop)
         said(ending(done))
     except (KonomiError, OSError) as error:
         code = EXIT_STOPPED if isinstance(error, Stopped) else EXIT_FAULTS if isinstance(error, Faults) else 1

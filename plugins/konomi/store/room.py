@@ -13,13 +13,14 @@ from konomi.store.seal import newest_sealed, sealed
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 SAID = (
-    "No space left on device",
-    "Disk quota exceeded",
-    "File too large",
-    "PytorchStreamWriter failed",
-    "unexpected pos",
-)
-"""What libraries that write in C++ and Rust say; the last two are `torch.save`'s."""
+    "No space left on device", "Disk quota exceeded", "File too large",
+    "PytorchStreamWriter failed", "unexpected pos", "iostream error",
+)  # fmt: skip
+"""What libraries that write in C++ and Rust say; the last three are those of `torch.save`."""
+
+
+class NoRoom(Stopped):
+    """The work was stopped by a full disk, which the other processes of a training may know nothing of."""
 
 
 def is_full(error: BaseException | None) -> bool:
@@ -54,6 +55,6 @@ def stopped_when_full(name: str, work: Path, *, first: bool = True) -> Iterator[
                     shutil.rmtree(checkpoint, ignore_errors=True)
         newest = newest_sealed(work.parent)
         where = f"from {newest.name}, which is sealed" if newest else "from its beginning: no checkpoint was whole yet"
-        raise Stopped(
+        raise NoRoom(
             f"{name} was stopped by a full disk; make room where {work} lies, and the same command goes on {where}"
         ) from error

@@ -75,6 +75,14 @@ TEXTS = frozenset({"run_name", "project", "hub_model_id", "hub_revision"})
 """Arguments that may look like a number and are none."""
 EXPONENT = re.compile(r"[+-]?\d+\.?\d*[eE][+-]?\d+")
 
+UNSEEDED = ("group_by_length",)
+"""Orders of the rows that a resume does not find again after the first epoch."""
+STATELESS = (
+    "galore_adamw_layerwise", "galore_adamw_8bit_layerwise", "galore_adafactor_layerwise", "apollo_adamw_layerwise",
+    "adalomo",
+)  # fmt: skip
+"""Optimizers that step inside the backward pass, with a state that transformers does not save."""
+
 KEPT_CHECKPOINTS = 2
 """Fewest checkpoints to keep: the old ones are removed before the new one is sealed."""
 
@@ -100,6 +108,12 @@ def faults(trainer: Trainer, refused: Mapping[str, str]) -> Iterator[Fault]:
         yield Fault("push_to_hub", "a push needs a name, or the repository is called after a folder", "hub_model_id=…")
     if given.get("save_strategy") == "best":
         yield Fault("save_strategy", "best: a resume needs the newest checkpoint", "save_strategy=steps")
+    if given.get("train_sampling_strategy") in UNSEEDED:
+        what = "group_by_length: a resume after the first epoch would see the rows in another order"
+        yield Fault("train_sampling_strategy", what, "train_sampling_strategy=batch_rebalance, or packed rows")
+    if given.get("optim") in STATELESS:
+        what = f"{given['optim']}: its state is not in a checkpoint, so that a resume would go on without it"
+        yield Fault("optim", what, "optim=adamw_torch_fused")
     limit = given.get("save_total_limit")
     if isinstance(limit, int) and limit < KEPT_CHECKPOINTS:
         what = f"{limit}: the old checkpoint goes before the new one is whole; expected {KEPT_CHECKPOINTS} or more"

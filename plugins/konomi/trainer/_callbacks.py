@@ -107,6 +107,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         if self.stopped:  # the epoch has not ended, its loop was left
             control.should_evaluate = control.should_save = False
         self._tidy(state, control)
+        if control.should_save:
+            self.trainer.model.train()  # after an evaluation TRL would keep this row's metrics for the next one
 
     def _tidy(self, state: Any, control: Any) -> None:
         """Log before every save and after the last step; save nothing there, for a resume would train one step more."""
