@@ -186,7 +186,9 @@ def weights_header(file: Path) -> list[tuple[str, Any]]:
         try:
             header = json.loads(stream.read(length))
             listed = [(name, tensor) for name, tensor in header.items() if name != "__metadata__"]
-            if all(len(tensor["data_offsets"]) == 2 and all(map(int, tensor["shape"])) is not None for _, tensor in listed):
+            if all(
+                len(tensor["data_offsets"]) == 2 and math.prod(map(int, tensor["shape"])) >= 0 for _, tensor in listed
+            ):
                 return listed
         except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
             raise KonomiError(f"{file} is no whole safetensors file: its header cannot be read ({error})") from error
