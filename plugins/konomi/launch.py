@@ -161,8 +161,6 @@ def main(spec_file: str) -> None:
     stage = builder.plugin(spec["stage"], spec["job"]["name"], "stage")
     if builder.faults:
         raise Faults(builder.faults)
-    if code_in(stage) != spec["code"]:
-        raise KonomiError("a plugin's file was changed after the run had begun; run the same command again")
     paths = {name: Path(spec["job"][name]) for name in ("out", "work")}
     paths |= {name: Path(spec["job"][name]) for name in ("resume", "curves") if spec["job"][name]}
     first = int(os.environ.get("RANK", "0")) == 0
@@ -172,6 +170,8 @@ def main(spec_file: str) -> None:
     logging.basicConfig(level=logging.INFO if first else logging.WARNING, stream=sys.stderr)
     error: KonomiError | None = None
     try:
+        if code_in(stage) != spec["code"]:
+            raise KonomiError(f"{job.name}: a plugin's file was changed while the run went on; type the command again")
         stage.run(job)
     except KonomiError as caught:
         if not first and not isinstance(caught, Stopped):

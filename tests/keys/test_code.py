@@ -223,3 +223,46 @@ def test_a_data_file_that_the_code_reads_counts_where_the_plugin_names_it(tmp_pa
     edit(words, "two", "ten")
     assert key(Named()) != before[0]
     assert key(Silent()) == before[1], "docs/how_keys_work.md says so"
+
+
+TWO = """
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from konomi import register
+from konomi.fields import choice
+from ._deeper import strength
+
+
+@register("stage", "shout")
+@dataclass(frozen=True)
+class Shout:
+    '''Shout from a process of its own.'''
+
+    compute: Any = choice("compute", "ddp")
+    makes: ClassVar[str] = "text"
+
+    def run(self, job):
+        (job.out / "word.txt").write_text(str(strength()))
+"""
+EDIT_AND_RUN = """
+import pathlib, konomi
+from konomi.runner import carry_out
+plan = konomi.plan("own")
+carry_out(plan, pathlib.Path("first"), say=lambda line: None)
+plan = konomi.plan("own", ["store=other"])
+pathlib.Path("plugins/_deeper.py").write_text("def strength():\\n    return 3\\n")
+try:
+    carry_out(plan, pathlib.Path("second"), say=lambda line: None)
+except konomi.faults.KonomiError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_would_run_other_code_than_was_planned_refuse(project: Path) -> None:
+    (project / "plugins" / "shout.py").write_text(TWO)
+    done = subprocess.run([sys.executable, "-c", EDIT_AND_RUN], cwd=project, capture_output=True, text=True)
+    assert "a plugin's file was changed while the run went on" in done.stdout, done.stderr
+    assert (project / "first" / "say" / "word.txt").read_text() == "2", "unedited code runs"
+    assert not list((project / "other" / "objects").iterdir())
