@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     given = arguments.parse_args(argv)
     folder = find(given.which, store_of(given.store))
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    print(json.dumps(manifest, ensure_ascii=False, indent=1) if given.json else printable(text(manifest, folder)))
+    print(printable(json.dumps(manifest, ensure_ascii=False, indent=1) if given.json else text(manifest, folder)))
     return 0
 
 

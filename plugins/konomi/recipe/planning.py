@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,6 +20,9 @@ from konomi.recipe.secrets import value_faults
 from konomi.recipe.short_forms import stages as stage_names
 from konomi.stage import Cost
 from konomi.store import Artifact, Store
+
+KEY = re.compile(r"[\w\-]+")
+"""What names an artifact of the store, and no other folder."""
 
 
 @dataclasses.dataclass
@@ -186,7 +190,7 @@ class _Planner:
             self._building.pop()
 
     def _stored(self, key: str) -> Artifact | str:
-        if self.store.has(key):
+        if KEY.fullmatch(key) and self.store.has(key):
             manifest = self.store.manifest(key)
             return Artifact(key, manifest["makes"], key, self.store.path(key))
         return f"there is no stage and no stored artifact called {key}; {did_you_mean(key, self.names)}"

@@ -118,7 +118,7 @@ class Store:
         trash.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             self.path(key).rename(trash)
-            shutil.rmtree(trash)
+            trash.unlink() if trash.is_symlink() else shutil.rmtree(trash)
 
     def drop_work(self, key: str) -> None:
         """Delete the attempts at an artifact that is published."""
