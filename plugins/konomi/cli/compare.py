@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
 
     comparison = compare(given.folders, baseline=given.baseline)
     if given.json:
-        print(json.dumps(comparison.to_json(), ensure_ascii=False, indent=1))
+        print(printable(json.dumps(comparison.to_json(), ensure_ascii=False, indent=1)))
         return 0
     for block in comparison.blocks():
         _print(block)

@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
         print("every stage did its steps; nothing was published")
         return 0
     if as_json:
-        print(json.dumps([to_json(plan) for plan in plans], ensure_ascii=False, indent=1))
+        print(printable(json.dumps([to_json(plan) for plan in plans], ensure_ascii=False, indent=1)))
     else:
         print(printable(sweep_text(plans) if line.multirun else text(plans[0])))
     return 0

@@ -20,7 +20,7 @@ def main(argv: Sequence[str]) -> int:
     found = {name: (summary(file), owner, str(file)) for name, (file, owner) in sorted(search_path.recipes().items())}
     if given.json:
         rows = [{"name": name, "summary": row[0], "owner": row[1], "file": row[2]} for name, row in found.items()]
-        print(json.dumps(rows, ensure_ascii=False, indent=1))
+        print(printable(json.dumps(rows, ensure_ascii=False, indent=1)))
     else:
         for name, (text, owner, _) in found.items():
             print(printable(f"{name:<20} {text}" + ("" if owner == "konomi" else f"  ({owner})")))

@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     folder = folder_of(store, given.which)
     manifest = read_manifest(folder)
     shown = json.dumps(manifest, ensure_ascii=False, indent=1) if given.json else text(manifest, folder, store)
-    print(shown if given.json else printable(shown))
+    print(printable(shown))
     return 0
 
 

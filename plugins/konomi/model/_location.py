@@ -128,7 +128,11 @@ def _ask(repo: str, revision: str | None) -> Location:
 def brings_code(folder: Path, name: str) -> Iterator[Fault]:
     """Yield a fault for each thing in a model's own files that would run, or that transformers would unpickle."""
     for file in (CONFIG, "tokenizer_config.json"):
-        said = _object(folder / file)
+        try:
+            said = _object(folder / file)
+        except KonomiError as error:
+            yield Fault("name_or_path", str(error))
+            continue
         classes = {"AutoConfig", "AutoModelForCausalLM"} if file == CONFIG else {"AutoTokenizer"}
         mapped = said.get("auto_map")
         needed = isinstance(mapped, dict) and classes & set(mapped) and not _is_known(str(said.get("model_type")))

@@ -19,10 +19,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from konomi import registry
-from konomi.faults import Fault, KonomiError
+from konomi.faults import Fault, Faults, KonomiError
 from konomi.recipe.nodes import choice_fields, is_open, mapping_fields
 
 _OVERRIDE = re.compile(r"^(?P<sign>\+\+|\+|~)?(?P<key>[^=@\s]+)(?P<package>@[^=\s]*)?(?:=(?P<value>.*))?$", re.DOTALL)
+_NAME = re.compile(r"\w[\w\-]*")
+LONGEST_NAME = 100
+"""Bytes of a stage's name; file systems allow 255."""
+SHOWN = 40
 _NAMES = re.compile(r"^[\w\-]+(,[\w\-]+)*$")
 
 
@@ -44,7 +48,12 @@ class Place:
 
 
 def stages(cfg: DictConfig) -> list[str]:
-    """Return the names of a recipe's stages, in its order."""
+    """Return the names of a recipe's stages, in its order. Raises `Faults` where one is no name: it becomes a link."""
+    Faults.check(
+        Fault(repr(str(name)[:SHOWN]), "it is no name of a stage", "a stage's name is letters, digits, _ and -")
+        for name in cfg
+        if not _NAME.fullmatch(str(name)) or len(str(name).encode()) > LONGEST_NAME
+    )
     return [str(name) for name in cfg if _plugin_of(cfg, str(name)).startswith("stage/")]
 
 

@@ -6,6 +6,7 @@ character that turns the writing direction round or hides what follows.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 
@@ -97,8 +98,10 @@ def plain(text: object, limit: int = INLINE) -> str:
 def printable(text: str) -> str:
     r"""Return a text for the terminal: what would move its cursor, colour it or turn its direction is spelled out.
 
+    It is spelled as in JSON, and so a JSON text stays one.
+
     >>> print(printable("a\x1b[31mb\u202e"))
-    a\x1b[31mb\u202e
+    a\u001b[31mb\u202e
     """
     return text.translate(_SPELLED)
 
@@ -107,8 +110,7 @@ class _Spelled(dict[int, str]):
     """What the terminal gets for each character, found out when one is first met."""
 
     def __missing__(self, code: int) -> str:
-        hidden = _is_hidden(chr(code))
-        self[code] = chr(code).encode("unicode_escape").decode() if hidden else chr(code)
+        self[code] = json.dumps(chr(code))[1:-1] if _is_hidden(chr(code)) else chr(code)
         return self[code]
 
 

@@ -252,12 +252,14 @@ class Store:
 
     def _discard(self, folder: Path) -> None:
         """Rename a folder into the trash, so that it is gone as a whole, then delete it."""
-        if not folder.exists():
+        if not (folder.exists() or folder.is_symlink()):
             return
         trash = self.root / "trash" / _token()
         trash.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             folder.rename(trash)
+        if trash.is_symlink():
+            trash.unlink()  # what it points to is not ours
         shutil.rmtree(trash, ignore_errors=True)
 
     @contextlib.contextmanager
