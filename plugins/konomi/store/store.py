@@ -3,6 +3,7 @@
 objects/<key>/          whole artifacts, each with its manifest, never changed
 tmp/<token>/            being written; no reader looks here
 work/<key>/<attempt>/   a training's checkpoints, one folder an attempt
+curves/<key>/           what an experiment tracker wrote of a training
 locks/<key>.lock        saves work; correctness never rests on it
 trash/                  what is on its way out
 events.jsonl            one line for each artifact that was made
