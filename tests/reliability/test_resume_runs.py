@@ -184,7 +184,7 @@ def test_a_signal_to_every_process_of_two_ends_in_a_sealed_checkpoint(tmp_path: 
     assert not [process for process in everyone if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_disk_that_is_full_for_one_of_two_processes_stops_both(tmp_path: Path) -> None:
     """The second process alone may not write; the command says so, leaves with 75, and goes on when it can."""
     runs = runs_in(tmp_path / "two", [*TWO, "reference_model.trainer.max_steps=12"], "pretrain")

@@ -167,7 +167,8 @@ def test_a_resume_on_another_split_of_the_batch_is_said(tmp_path: Path, data: Ar
     stage_of(data, Disturbed(), **split).run(second)
     assert second.results["resume"] == "elastic"
     assert second.results["steps"] == 7
-    assert "per_device_train_batch_size 2 → 1" in caplog.text
+    told = "per_device_train_batch_size 2 → 1, gradient_accumulation_steps 1 → 2"
+    assert told in caplog.text and second.results["resumed_under"] == told
     assert any(getattr(block, "title", "") == "Resumed" for block in second.shown)
 
 

@@ -3,6 +3,7 @@
 objects/<key>/          whole artifacts, each with its manifest, never changed
 tmp/<token>/            being written; no reader looks here
 work/<key>/<attempt>/   a training's checkpoints, one folder an attempt; those of a refresh in a folder of their own
+curves/<key>/           what an experiment tracker wrote of a training
 locks/<key>.lock        saves work; correctness never rests on it
 replaced/<key>/         an artifact while a newer one takes its place, where the two cannot be exchanged in one step
 trash/                  what is on its way out
