@@ -18,7 +18,7 @@ from . import failpoints
 @pytest.mark.parametrize(
     "stages",
     [
-        pytest.param(["english", "reference_model"], marks=pytest.mark.slow),
+        pytest.param(["english", "base"], marks=pytest.mark.slow),
         pytest.param([], marks=pytest.mark.long),
     ],
 )
