@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,15 @@ def holding(root: Path, canary: str) -> list[str]:
         if held or (path.is_file() and canary.encode() in path.read_bytes()):
             found.append(str(path))
     return found
+
+
+@pytest.fixture(autouse=True)
+def _same_variables() -> Iterator[None]:
+    """Put the environment back: a command says in it when it began, for the processes that it starts."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture

@@ -58,14 +58,6 @@ def _filled(text: str, canary: Path) -> str:
     return text.format(canary=canary, module="canary_module")
 
 
-@pytest.fixture(autouse=True)
-def _same_variables() -> Iterator[None]:
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
-
-
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_hostile_recipe_is_refused_and_does_nothing(
     name: str, kitchen: Path, trap: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
