@@ -36,7 +36,7 @@ def read_config(folder: Path) -> Any:
     """Return what the configuration holds; None where it cannot be read."""
     try:
         return json.loads((folder / CONFIG).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 
@@ -64,7 +64,7 @@ def _index(folder: Path) -> Iterator[tuple[str, str]]:
         return
     try:
         named = set(json.loads((folder / INDEX).read_bytes())["weight_map"].values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         yield f"{folder / INDEX} is no index of weights", "fetch the model anew"
         return
     for name in sorted(map(str, named)):

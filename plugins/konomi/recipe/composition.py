@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from konomi import registry, search_path
-from konomi.faults import Fault, Faults, did_you_mean, nearest
+from konomi.faults import Fault, Faults, KonomiError, did_you_mean, nearest
 from konomi.recipe import by_hydra, nodes
 from konomi.recipe.by_hydra import GLOBAL_OPTIONS, REFUSED, is_value
 from konomi.recipe.hardening import hydra_faults, said_by_recipe, target_faults, unsaid_faults
@@ -52,6 +52,10 @@ class Composed:
             plain = by_hydra.composed(recipe, [])
         except REFUSED as error:
             raise Faults([explain_recipe(recipe, error)]) from error
+        except Faults:
+            raise
+        except KonomiError as error:  # a file of it cannot be read
+            raise Faults([Fault(f"recipe {recipe}", str(error))]) from error
         if not set(GLOBAL_OPTIONS) <= set(plain):
             hint = "let it begin with defaults: [konomi, stage@NAME: STAGE, _self_]"
             raise Faults([Fault(f"recipe {recipe}", "it is empty, or does not stand on konomi", hint)])
