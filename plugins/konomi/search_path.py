@@ -153,7 +153,7 @@ def not_yaml(file: Path, error: Exception) -> str:
         problem = (
             f"the character U+{ord(character) if isinstance(character, str) else character:04X} may not stand in it"
         )
-    tab = "; indent with blanks, not with tabs" if "'\\t'" in problem else ""
+    tab = "; indent with blanks, not with tabs" if "cannot start any token" in problem else ""
     return f"{file}{f', line {mark.line + 1}' if mark else ''}: not valid YAML: {problem}{tab}"
 
 

@@ -59,8 +59,8 @@ def gpu() -> BaseException:
 
 # fmt: off
 STAGES = (
-    failing("a disk that is full", lambda: OSError(errno.ENOSPC, "No space left on device", "x.parquet"), "the disk is full (x.parquet)", "nothing half-written was published"),
-    failing("a quota that is used up", lambda: OSError(errno.EDQUOT, "Disk quota exceeded"), "the disk is full"),
+    failing("a disk that is full", lambda: OSError(errno.ENOSPC, "No space left on device", "x.parquet"), "curate: the disk is full", "nothing half-written was published"),
+    failing("a quota that is used up", lambda: OSError(errno.EDQUOT, "Disk quota exceeded"), "curate: the disk quota is used up"),
     failing("a disk that fails", lambda: OSError(errno.EIO, "Input/output error", "x.parquet"), "curate (stage/curate): x.parquet: Input/output error"),
     failing("too many open files", lambda: OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
     failing("no memory", MemoryError, "curate (stage/curate): there is not enough memory", "batch size"),

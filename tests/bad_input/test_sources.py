@@ -70,17 +70,17 @@ def hub_folder(desk: Desk) -> None:
 
 # fmt: off
 CASES = (
-    at("no path", "source.path=", says=("curate.source.path: says nothing to read ('')", "type path=texts/*.jsonl.zst")),
-    at("a path that is null", "source.path=null", says=("curate.source.path: says nothing to read (None)", "type path=texts/*.jsonl.zst")),
-    at("a path that is a number", "source.path=3", says=("curate.source.path: says nothing to read (3)", "type path=texts/*.jsonl.zst")),
-    at("paths of which one is empty", "source.path=[rows.jsonl,'']", says=("curate.source.path: says nothing to read (['rows.jsonl', ''])", "type path=texts/*.jsonl.zst")),
+    at("no path", "source.path=", says=("curate.source.path: says nothing to read ('')", "type curate.source.path=texts/*.jsonl.zst")),
+    at("a path that is null", "source.path=null", says=("curate.source.path: says nothing to read (None)", "type curate.source.path=texts/*.jsonl.zst")),
+    at("a path that is a number", "source.path=3", says=("curate.source.path: says nothing to read (3)", "type curate.source.path=texts/*.jsonl.zst")),
+    at("paths of which one is empty", "source.path=[rows.jsonl,'']", says=("curate.source.path: says nothing to read (['rows.jsonl', ''])", "type curate.source.path=texts/*.jsonl.zst")),
     at("a path that is not there", "source.path=rowz.jsonl", says=("curate.source.path: nothing matches rowz.jsonl", "did you mean rows.jsonl or pairs.jsonl?")),
     at("a path in a folder that is not there", "source.path=/nowhere/at/all.jsonl", says=("curate.source.path: nothing matches /nowhere/at/all.jsonl", "/ holds: bin, boot, container_info.json, dev, etc …")),
     at("a glob that matches nothing", "source.path=texts/**/*.jsonl", says=("curate.source.path: nothing matches texts/**/*.jsonl", "holds: conf, pairs.jsonl, pyproject.toml, recipes, rows.jsonl")),
     at("a folder that is empty", "source.path=empty", prepare=lambda desk: (desk.folder / "empty").mkdir(), says=("curate.source.path: the folder empty holds no file of a known type", "known: .jsonl, .ndjson, .json, .parquet, .csv, .tsv, .txt, .md, .gz,")),
     at("a folder without data", "source.path=pictures", files={"pictures/a.png": b"\x89PNG"}, says=("curate.source.path: the folder pictures holds no file of a known type", "known: .jsonl, .ndjson, .json, .parquet, .csv, .tsv, .txt, .md, .gz,")),
     at("a folder named like a file", "source.path=x.jsonl", prepare=lambda desk: (desk.folder / "x.jsonl").mkdir(), says=("curate.source.path: the folder x.jsonl holds no file of a known type", "known: .jsonl, .ndjson, .json, .parquet, .csv, .tsv, .txt, .md, .gz,")),
-    at("a file of no known suffix", "source.path=rows.dat", files={"rows.dat": "a"}, says=("curate.source.path: rows.dat has the suffix .dat, which says no type (known: .jsonl, .ndjson, .json,", "say what it is: type=jsonl|json|parquet|csv|tsv|text")),
+    at("a file of no known suffix", "source.path=rows.dat", files={"rows.dat": "a"}, says=("curate.source.path: rows.dat has the suffix .dat, which says no type (known: .jsonl, .ndjson, .json,", "say what it is: curate.source.type=jsonl|json|parquet|csv|tsv|text")),
     at("a pipe", "source.path=pipe.jsonl", prepare=fifo, says=("curate.source.path: pipe.jsonl is no file that can be read twice", "write the rows to a file first")),
     at("a socket", "source.path=socket.jsonl", prepare=bound, says=("curate.source.path: socket.jsonl is no file that can be read twice", "write the rows to a file first")),
     at("a device", "source.path=/dev/null", "source.type=jsonl", says=("curate.source.path: /dev/null is no file that can be read twice", "write the rows to a file first")),
@@ -102,8 +102,8 @@ CASES = (
     rows("a CSV with a quote that is not closed", 'text\n"a\nb\n', file="rows.csv", says=("curate.source.path: rows.csv, line 3 is not CSV: unexpected end of data", "on_error=drop leaves such rows out and counts them")),
     rows("a CSV with a column twice", "text,text\na,b\n", file="rows.csv", says=("curate.source.path: rows.csv, line 1 the header names text more than once", "on_error=drop leaves such rows out and counts them")),
     rows("a CSV in Shift-JIS", "text\n日本語\n".encode("cp932"), file="rows.csv", says=("curate.source.path: rows.csv, line 1 byte 0x93 at 0 is not utf-8; it may be cp932: encoding=cp932", "on_error=drop leaves such rows out and counts them")),
-    rows("rows without the column", '{"txet": "a"}\n', says=("curate.source.columns: the columns are those of no format (found: txet; formats: text (text) · messages", "type columns.text=txet, or gives=rows to feed a generator")),
-    rows("rows whose text has another name", '{"body": "a", "year": 1}\n', says=("curate.source.columns: the columns are those of no format (found: body, year; formats: text (text) · messages", "type columns.text=body, or gives=rows to feed a generator")),
+    rows("rows without the column", '{"txet": "a"}\n', says=("curate.source.columns: the columns are those of no format (found: txet; formats: text (text) · messages", "type curate.source.columns.text=txet, or curate.source.gives=rows to feed a generator")),
+    rows("rows whose text has another name", '{"body": "a", "year": 1}\n', says=("curate.source.columns: the columns are those of no format (found: body, year; formats: text (text) · messages", "type curate.source.columns.text=body, or curate.source.gives=rows to feed a generator")),
     rows("a column that is not there", '{"text": "a"}\n', more=("source.columns.text=body",), says=("curate.source.columns.text: there is no column body", "known: text")),
     rows("a column to keep that is not there", '{"text": "a"}\n', more=("source.keep=[yaer]",), says=("curate.source.keep: there is no column yaer", "known: text")),
     rows("a row without the column", '{"text": "a"}\n{"year": 1}\n', code=1, says=("rows.jsonl, line 2 has no column text (it has year)",)),
@@ -148,7 +148,7 @@ CASES = (
     rows("Parquet that is none", "text\n", file="rows.parquet", says=("curate.source.path: rows.parquet cannot be read: it is no whole Parquet file (Parquet file size is 5 bytes,",)),
     rows("Parquet of no bytes", b"", file="rows.parquet", says=("curate.source.path: rows.parquet cannot be read: it is no whole Parquet file (Parquet file size is 0 bytes)",)),
     rows("Parquet without rows", parquet(text=[]), file="rows.parquet", says=("curate.source.columns.text: the column text holds null; text must be strings",)),
-    rows("Parquet without the column", parquet(txt=["a"]), file="rows.parquet", says=("curate.source.columns: the columns are those of no format (found: txt; formats: text (text) · messages", "type columns.text=txt, or gives=rows to feed a generator")),
+    rows("Parquet without the column", parquet(txt=["a"]), file="rows.parquet", says=("curate.source.columns: the columns are those of no format (found: txt; formats: text (text) · messages", "type curate.source.columns.text=txt, or curate.source.gives=rows to feed a generator")),
     rows("Parquet with null", parquet(text=["a", None]), code=1, file="rows.parquet", says=("rows.parquet, row 2 has null in the column text",)),
     rows("Parquet of bytes", parquet(text=[b"\xff"]), file="rows.parquet", says=("curate.source.columns.text: the column text holds binary; text must be strings",)),
     rows("Parquet within gz", gzip.compress(parquet(text=["a"])), file="rows.parquet.gz", says=("curate.source.path: rows.parquet.gz is a compressed Parquet file", "Parquet compresses inside: unpack it once")),
@@ -170,7 +170,7 @@ CASES = (
 # fmt: on
 # fmt: off
 HUB = (
-    Case("the hub without a path", ("plan", "hubbed"), ("curate.source.path: names no data set", "type path=ORG/NAME or path=FOLDER")),
+    Case("the hub without a path", ("plan", "hubbed"), ("curate.source.path: names no data set", "type curate.source.path=ORG/NAME or curate.source.path=FOLDER")),
     Case("the hub while offline", ("plan", "hubbed", "source.path=owner/name"), ("curate.source.path: owner/name is not in the hub's cache, and HF_HUB_OFFLINE is set; fetch it once with `hf",)),
     Case("the hub at a revision while offline", ("plan", "hubbed", "source.path=owner/name", "source.revision=v9"), ("curate.source.path: owner/name at v9 is not in the hub's cache, and HF_HUB_OFFLINE is set; fetch it once with",)),
     Case("the hub by a name that is none", ("plan", "hubbed", "source.path=日本語/コーパス"), ("curate.source.path: 日本語/コーパス is neither a folder nor the name of a repository: Repo id must use alphanumeric",)),

@@ -59,7 +59,10 @@ class Composed:
         if not set(GLOBAL_OPTIONS) <= set(plain):
             hint = "let it begin with defaults: [konomi, stage@NAME: STAGE, _self_]"
             raise Faults([Fault(f"recipe {recipe}", "it is empty, or does not stand on konomi", hint)])
-        typed, unclear = self._expand(plain)
+        try:
+            typed, unclear = self._expand(plain)
+        except Faults as odd:  # a stage's name that is none; the file says it better
+            raise Faults(listed_faults(known[recipe][0], self.given) or odd.faults) from odd
         self.faults += unclear
         chosen = self._choose(typed, plain)
         self.faults += said_by_recipe(chosen)
@@ -142,7 +145,7 @@ def _unread(cfg: DictConfig, recipe: Path) -> list[Fault]:
 
 def explain_recipe(recipe: str, error: Exception) -> Fault:
     """Say what is wrong with a recipe that Hydra refused, in a person's words."""
-    text, at = str(error), f"recipe {recipe}"
+    text, at = f"{error}\n{error.__cause__ or ''}".strip(), f"recipe {recipe}"
     if found := re.search(r"Could not (?:find|load) '([\w\-]+)/([\w\-]+)'", text):
         return Fault(at, f"there is no {found[1]} called {found[2]}", _elsewhere(found[1], found[2]))
     if found := re.search(r"Could not load '([^']+)'", text):

@@ -82,7 +82,7 @@ class Store:
             entries = [
                 (entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in os.scandir(self.path(""))
             ]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return [name for _, name in sorted(entries, reverse=True)]
 
