@@ -20,11 +20,10 @@ PYTEST := $(BIN)/python -m pytest
 quickstart: $(VENV)/.installed
 	$(BIN)/konomi run quickstart
 
-# Tests that measure time stand among the slow ones, and those run one after another.
 test: $(VENV)/.installed-dev
 	@status=0; \
 	$(PYTEST) -n $(JOBS) -m "not slow and not long" --doctest-modules tests plugins/konomi || status=1; \
-	$(PYTEST) -m "slow and not long" || status=1; \
+	$(PYTEST) -n $(JOBS) --dist loadfile -m "slow and not long" || status=1; \
 	exit $$status
 
 test-long: $(VENV)/.installed-dev
