@@ -23,6 +23,8 @@ class Stop:
     """Whether the work was asked to stop, and by what (`SIGTERM`, `deadline`)."""
 
     reason: str | None = None
+    seals: bool = False
+    """Whether what runs now is a training, which can seal a checkpoint before it leaves."""
 
 
 @dataclass

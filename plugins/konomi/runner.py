@@ -35,6 +35,7 @@ EXIT_FAULTS = 2
 EXIT_STOPPED = 75
 """EX_TEMPFAIL: the same command goes on."""
 EXIT_INTERRUPTED = 130
+INTERRUPT = "Ctrl-C"
 RUN = "run.json"
 BEGAN = "KONOMI_BEGAN"
 """Environment variable with the time at which the command began, for the processes that it starts."""
@@ -96,11 +97,12 @@ def carry_out(planned: Plan, folder: Path, *, say: Say = print, smoke: bool = Fa
     begin = time.perf_counter()
     width = max(len(step.name) for step in planned.steps)
     left = None if planned.deadline is None else max(0.0, began() + planned.deadline - time.time())
-    with stopping(left) as stop, _command(planned) as since:
+    with stopping(left, say) as stop, _command(planned) as since:
         try:
             with hushed(folder / "run.log"):
                 _verify(planned)
             for step in planned.steps:
+                stop.seals = hasattr(step.stage, "trainer")
                 with hushed(folder / "run.log"), telling(step.name, step.parts["plugin"], folder / "run.log"):
                     made = _make(planned, step, stop, folder, since, smoke=smoke, say=say)
                 rows.append(made)
@@ -109,7 +111,10 @@ def carry_out(planned: Plan, folder: Path, *, say: Say = print, smoke: bool = Fa
                 if not smoke:
                     _link(folder / step.name, step.artifact.path)
         except BaseException as error:
-            done.exit = _exit_code(error)
+            interrupted = isinstance(error, Stopped) and stop.reason == INTERRUPT
+            done.exit = EXIT_INTERRUPTED if interrupted else _exit_code(error)
+            if interrupted:
+                raise KeyboardInterrupt from error
             raise
         finally:
             done.seconds = time.perf_counter() - begin
@@ -296,18 +301,29 @@ def _model_card(planned: Plan, step: Step) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def stopping(deadline: float | None) -> Iterator[Stop]:
-    """Turn the signals of `STOP_SIGNALS` and a deadline (seconds) into a request to stop in good order."""
+def stopping(deadline: float | None, say: Say = print) -> Iterator[Stop]:
+    """Turn the signals of `STOP_SIGNALS` and a deadline (seconds) into a request to stop in good order.
+
+    So does the first Ctrl-C within a training; a second one, and one elsewhere, leaves at once.
+    """
     stop = Stop()
     held: dict[int, Any] = {}
 
     def ask(number: int, frame: FrameType | None) -> None:
         stop.reason = signal.Signals(number).name
 
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if not stop.seals or stop.reason:
+            raise KeyboardInterrupt
+        stop.reason = INTERRUPT
+        say("  sealing a checkpoint; Ctrl-C again leaves at once")
+
     if threading.current_thread() is threading.main_thread():
         for name in STOP_SIGNALS:
             if number := getattr(signal, name, None):
                 held[number] = signal.signal(number, ask)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a notebook's or a test's own stays
+            held[signal.SIGINT] = signal.signal(signal.SIGINT, interrupt)
     timer = None
     if deadline is not None:
         timer = threading.Timer(deadline, lambda: setattr(stop, "reason", stop.reason or "the deadline"))

@@ -32,7 +32,7 @@ from konomi.recipe.hardening import target_faults, unsaid_faults
 from konomi.recipe.planning import Plan, plan_config
 from konomi.recipe.sweep import MAX_PLANNED, constant_keys, points
 from konomi.report.text import printable
-from konomi.runner import BEGAN, EXIT_FAULTS, EXIT_INTERRUPTED, EXIT_STOPPED, RUN, carry_out
+from konomi.runner import BEGAN, EXIT_FAULTS, EXIT_INTERRUPTED, EXIT_STOPPED, RUN, began, carry_out
 
 register_resolvers()  # a launcher's process gets this module by name, and needs the resolvers before anything else
 
@@ -179,7 +179,7 @@ def point(cfg: DictConfig) -> None:
         done = carry_out(planned, folder, say=said)
         if done.asked_to_stop:
             _stopped.append(done.asked_to_stop)
-        said(ending(done))
+        said(ending(done, done.seconds if swept else time.time() - began()))
     except (KonomiError, OSError) as error:
         code = EXIT_STOPPED if isinstance(error, Stopped) else EXIT_FAULTS if isinstance(error, Faults) else 1
         if code == EXIT_STOPPED:
@@ -232,13 +232,13 @@ def unnamed_model(planned: Plan) -> str:
     return f"no model is named, so a small one is made first ({counted_stages(to_make)}); yours: model.name_or_path=…"
 
 
-def ending(done: Any) -> str:
-    """Return the lines that end a run: what was made, where it is, what to look at."""
+def ending(done: Any, seconds: float | None = None) -> str:
+    """Return the lines that end a run: how long it took, what was made, where it is, what to look at."""
     from konomi.report.figures import duration
 
     last = list(done.artifacts.items())
     models = [f"  {name}: {path}" for name, path in last if (path / "config.json").exists()]
-    lines = [f"done in {duration(done.seconds)}"]
+    lines = [f"done in {duration(done.seconds if seconds is None else seconds)}"]
     if models:
         lines += [f"model  {models[-1].strip()}"]
     return "\n".join([*lines, f"report {done.report.resolve()}"])
