@@ -107,6 +107,13 @@ def test_a_replacement_killed_at_any_change_of_a_name_keeps_one_of_the_two(tmp_p
     assert points > 20
 
 
+@pytest.mark.slow
+def test_a_lease_killed_at_any_call_is_taken_by_the_next(tmp_path: Path) -> None:
+    points, faults = storm(tmp_path, "store", "publish_leased", (KILL,), lambda call: "/locks/" in call.arguments)
+    assert not faults
+    assert points > 5
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_call_killed_full_and_broken(tmp_path: Path, operation: str) -> None:

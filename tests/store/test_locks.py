@@ -79,6 +79,15 @@ def test_a_lease_that_ran_out_is_taken_and_the_late_holder_finds_the_winners_art
     assert len(store.events()) == 1
 
 
+def test_a_lease_whose_holder_died_before_it_had_signed_is_taken(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(locks, "UNSIGNED_SECONDS", 0.5)
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / "k.lease").touch()
+    waited: list[int] = []
+    with Store(tmp_path, "lease").lock("k", lambda: waited.append(1)):
+        assert waited
+
+
 def test_a_disk_without_locks_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
