@@ -18,7 +18,7 @@ from . import failpoints
 @pytest.mark.parametrize(
     "stages",
     [
-        pytest.param(["english", "base"], marks=pytest.mark.slow),
+        pytest.param(["instructions", "instruction_tokens"], marks=pytest.mark.slow),
         pytest.param([], marks=pytest.mark.long),
     ],
 )
