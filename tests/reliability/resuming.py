@@ -36,6 +36,15 @@ ARGUMENTS = {
     "max_steps": 7, "logging_steps": 2, "save_steps": 2, "per_device_train_batch_size": 2, "learning_rate": 1e-2,
     "gradient_checkpointing": False, "eval_strategy": "steps", "eval_steps": 3,
 }  # fmt: skip
+SAVING = {
+    "the model": ("transformers.trainer:Trainer", "save_model"),
+    "the optimizer": ("transformers.trainer:Trainer", "_save_optimizer_and_scheduler"),
+    "the random state": ("transformers.trainer:Trainer", "_save_rng_state"),
+    "the trainer's state": ("transformers.trainer_callback:TrainerState", "save_to_json"),
+    "the counts": ("konomi.trainer._callbacks:Progress", "write"),
+    "the hashes": ("konomi.store.seal", "sync_tree"),
+}
+"""Parts of a save, in their order; after the last of them only the seal is missing."""
 NEWEST, BEFORE = "checkpoint-6", "checkpoint-4"
 """The two checkpoints that a training with `ARGUMENTS` leaves."""
 

@@ -46,23 +46,12 @@ def test_without_a_whole_checkpoint_the_training_begins_anew(bench: Any) -> None
     check(bench.carry_out("both"), None)
 
 
-SAVING = {
-    "the model": ("transformers.trainer:Trainer", "save_model"),
-    "the optimizer": ("transformers.trainer:Trainer", "_save_optimizer_and_scheduler"),
-    "the random state": ("transformers.trainer:Trainer", "_save_rng_state"),
-    "the trainer's state": ("transformers.trainer_callback:TrainerState", "save_to_json"),
-    "the counts": ("konomi.trainer._callbacks:Progress", "write"),
-    "the hashes": ("konomi.store.seal", "sync_tree"),
-}
-"""Parts of a save, in their order; after the last of them only the seal is missing."""
-
-
 @contextlib.contextmanager
 def dying_after(what: str, step: int) -> Iterator[None]:
     """Die after a part of the save of a checkpoint."""
     from konomi.trainer._callbacks import Watch
 
-    path, name = SAVING[what]
+    path, name = resuming.SAVING[what]
     module, _, cls = path.partition(":")
     owner: Any = importlib.import_module(module)
     owner = getattr(owner, cls) if cls else owner
@@ -85,7 +74,7 @@ def dying_after(what: str, step: int) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("what", SAVING)
+@pytest.mark.parametrize("what", resuming.SAVING)
 def test_killed_inside_a_save_it_goes_on_from_the_checkpoint_before(bench: Any, tmp_path: Path, what: str) -> None:
     with dying_after(what, 4), pytest.raises(resuming.Killed):
         resuming.train(bench.setup, tmp_path / "attempt-0")

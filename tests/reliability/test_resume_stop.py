@@ -20,15 +20,6 @@ from konomi.store.room import is_full
 from konomi.store.seal import newest_sealed, sealed
 from konomi.trainer._callbacks import Watch
 
-SAVING = {
-    "the model": ("transformers.trainer:Trainer", "save_model"),
-    "the optimizer": ("transformers.trainer:Trainer", "_save_optimizer_and_scheduler"),
-    "the random state": ("transformers.trainer:Trainer", "_save_rng_state"),
-    "the trainer's state": ("transformers.trainer_callback:TrainerState", "save_to_json"),
-    "the counts": ("konomi.trainer._callbacks:Progress", "write"),
-    "the seal": ("konomi.store.seal", "sync_tree"),
-}
-
 
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> Any:
@@ -36,7 +27,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def owner_of(what: str) -> tuple[Any, str]:
-    path, name = SAVING[what]
+    path, name = resuming.SAVING[what]
     module, _, cls = path.partition(":")
     owner = importlib.import_module(module)
     return (getattr(owner, cls) if cls else owner), name
@@ -70,7 +61,7 @@ def check_goes_on(calm: Any, folder: Path, said: str) -> None:
     assert resuming.End.of(outcome).differences(calm.end) == []
 
 
-@pytest.mark.parametrize("what", SAVING)
+@pytest.mark.parametrize("what", resuming.SAVING)
 def test_a_disk_that_fills_up_in_a_save_leaves_the_checkpoint_before(calm: Any, tmp_path: Path, what: str) -> None:
     owner, name = owner_of(what)
 

@@ -16,6 +16,7 @@ import xxhash
 
 from konomi.faults import KonomiError
 from konomi.store import Store
+from konomi.store.artifact import MANIFEST
 from konomi.store.content import file_hash, folder_hash
 from konomi.store.seal import SEAL, newest_sealed, seal, sealed
 
@@ -238,3 +239,12 @@ def test_two_processes_make_one_artifact_once(tmp_path: Path) -> None:
         worker.join()
     lines = (tmp_path / "events.jsonl").read_text().splitlines()
     assert [json.loads(line)["event"] for line in lines] == ["made"]
+
+
+@pytest.mark.parametrize("written", ["{", "[]", "", "\xff"])
+def test_a_damaged_manifest_says_what_to_do(tmp_path: Path, written: str) -> None:
+    store = Store(tmp_path)
+    (store.path("a-1")).mkdir(parents=True)
+    (store.path("a-1") / MANIFEST).write_bytes(written.encode("latin-1"))
+    with pytest.raises(KonomiError, match="delete its folder to make it anew"):
+        store.manifest("a-1")

@@ -7,7 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from konomi.faults import KonomiError
+
 MANIFEST = "manifest.json"
+
+
+class DamagedManifest(KonomiError, ValueError):
+    """A manifest that is no JSON object."""
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return what an artifact's folder says of itself; raises `DamagedManifest` where that is no JSON object."""
+    file = folder / MANIFEST
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DamagedManifest(_damaged(file, str(error))) from error
+    if not isinstance(value, dict):
+        raise DamagedManifest(_damaged(file, "no JSON object"))
+    return value
+
+
+def _damaged(file: Path, why: str) -> str:
+    return f"{file} cannot be read ({why}); delete its folder to make it anew (konomi store verify looks at all)"
 
 
 @dataclass(frozen=True)
@@ -32,8 +54,7 @@ class Artifact:
 
     def manifest(self) -> dict[str, Any]:
         """Return the manifest: configuration, versions, times, lineage, results."""
-        value: dict[str, Any] = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
-        return value
+        return read_manifest(self.path)
 
     def results(self) -> dict[str, Any]:
         """Return the figures that the stage recorded with `Job.figures`."""

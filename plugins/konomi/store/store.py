@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from konomi.faults import KonomiError
-from konomi.store.artifact import MANIFEST
+from konomi.store.artifact import MANIFEST, read_manifest
 from konomi.store.exchange import exchange
 from konomi.store.locks import held
 from konomi.store.seal import fingerprints, make_folder, newest_sealed, sync_folder, sync_tree
@@ -68,8 +68,7 @@ class Store:
 
     def manifest(self, key: str) -> dict[str, Any]:
         """Return the manifest of an artifact."""
-        value: dict[str, Any] = json.loads((self.path(key) / MANIFEST).read_text(encoding="utf-8"))
-        return value
+        return read_manifest(self.path(key))
 
     def made(self) -> list[str]:
         """Return the keys of all whole artifacts."""
