@@ -1,8 +1,5 @@
-import gzip
-import json
 import math
 import random
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +10,6 @@ from konomi.dedup._options import Keep
 from konomi.dedup.minhash import MinHash, Verify
 from konomi.testing.dedup import DedupSuite, write_corpus
 from konomi.units import Unit
-
-DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
 class TestMinHash(DedupSuite):
@@ -244,12 +239,8 @@ def test_sound_options_are_no_faults():
 
 
 @pytest.fixture(scope="module")
-def real_pages():
-    path = DATA / "technical_docs_en.jsonl.gz"
-    if not path.exists():
-        pytest.skip("no real pages on this machine")
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        return [json.loads(line)["text"] for line in file]
+def real_pages(real_rows):
+    return [row["text"] for row in real_rows("technical_docs_en")]
 
 
 def all_similarities(texts, plugin):

@@ -1,16 +1,11 @@
-import gzip
-import json
 import random
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from konomi.filter.repetition import Repetition, repeated_shares
 from konomi.testing.filter import FilterSuite
 from konomi.units import Unit
-
-DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
 class TestRepetition(FilterSuite):
@@ -154,10 +149,8 @@ def test_thresholds_outside_a_share_are_faults():
     ]
 
 
-@pytest.mark.skipif(not (DATA / "aozora_ja.jsonl.gz").exists(), reason="no real texts on this machine")
-def test_literature_is_not_taken_for_repetition():
-    with gzip.open(DATA / "aozora_ja.jsonl.gz", "rt", encoding="utf-8") as file:
-        texts = [json.loads(line)["text"] for line in file]
+def test_literature_is_not_taken_for_repetition(real_rows):
+    texts = [row["text"] for row in real_rows("aozora_ja")]
     dropped = [reason for reason in Repetition()(texts).reasons if reason]
     assert len(dropped) < 0.05 * len(texts)
     in_characters = [reason for reason in Repetition(unit=Unit.character)(texts).reasons if reason]

@@ -1,8 +1,6 @@
-import gzip
 import json
 import random
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -26,8 +24,6 @@ from konomi.stage._sieve import Lowest, Scores
 from konomi.stage._tables import ShardWriter, split_name, tables
 from konomi.stage.curate import Curate
 from konomi.store import Artifact
-
-DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
 @dataclass(frozen=True)
@@ -521,10 +517,8 @@ def test_many_scores_are_thinned_evenly(monkeypatch):
     assert scores.values == [row * 0.5 for row in scores.rows]
 
 
-@pytest.mark.skipif(not (DATA / "technical_docs_en.jsonl.gz").exists(), reason="no real pages on this machine")
-def test_real_pages_lose_their_near_duplicates(run):
-    with gzip.open(DATA / "technical_docs_en.jsonl.gz", "rt", encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file]
+def test_real_pages_lose_their_near_duplicates(run, real_rows):
+    rows = real_rows("technical_docs_en")
     done = run(curate(given(rows), test_share=0.05))
     figures = done.job.results
     assert figures["documents"] == len(rows) == figures["kept"] + sum(figures["dropped"].values())

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -28,7 +26,6 @@ from konomi.vocab._bpe import Bpe, Scheme, rebuilt, token_surfaces
 from konomi.vocab._contract import Cuts, breaches, changed_ascii, dead, misplaced, not_coarser
 from konomi.vocab.continued_bpe import ContinuedBpe, Within, _living
 
-AOZORA = Path(__file__).parents[3] / "shared" / "data" / "aozora_ja.jsonl.gz"
 SMALL = ContinuedBpe(size=200, min_frequency=3)
 
 
@@ -328,13 +325,11 @@ def test_the_learning_is_the_same_in_another_process_with_another_hash_seed():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not AOZORA.exists(), reason="measures on real texts, which are not on this machine")
-def test_real_japanese_takes_a_third_of_an_english_tokenizers_tokens():
+def test_real_japanese_takes_a_third_of_an_english_tokenizers_tokens(real_rows):
     from konomi.vocab._contract import encode
     from konomi.vocab._fertility import Meter
 
-    with gzip.open(AOZORA, "rt", encoding="utf-8") as lines:
-        texts = [json.loads(line)["text"] for line in lines][:120]
+    texts = [row["text"] for row in real_rows("aozora_ja")[:120]]
     train = [text for index, text in enumerate(texts) if index % 10]
     held_out = [line for index, text in enumerate(texts) if not index % 10 for line in text.splitlines() if line][:1500]
     base = byte_fallback_base()
