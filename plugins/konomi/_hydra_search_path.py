@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,6 @@ from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
-from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import OmegaConfBaseException
 from yaml.constructor import SafeConstructor
 from yaml.resolver import Resolver
@@ -105,9 +106,10 @@ class KonomiFiles(ConfigSource):  # type: ignore[misc]
 
 def _loader() -> Any:
     """Return OmegaConf's YAML loader (floats such as 1e-3, no dates, no key twice), on libyaml where it is there."""
-    own: Any = get_yaml_loader()
+    home = "omegaconf._yaml" if importlib.util.find_spec("omegaconf._yaml") else "omegaconf._utils"  # 2.4, 2.3
+    own: Any = importlib.import_module(home).get_yaml_loader()
     parser = getattr(yaml.cyaml, "CParser", None) if yaml.__with_libyaml__ else None
-    if parser is None:
+    if parser is None or issubclass(own, parser):
         return own
 
     def begin(loader: Any, stream: str) -> None:

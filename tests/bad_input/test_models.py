@@ -106,7 +106,7 @@ CASES = (
     model("a tokenizer that is cut", cut(TOKENIZER, 1000), says=("tokens.model.name_or_path: model/tokenizer.json is no whole JSON object", "fetch the model anew; from Git, type git lfs pull")),
     model("a tokenizer that is empty", holding(TOKENIZER, ""), says=("tokens.model.name_or_path: model/tokenizer.json is no whole JSON object", "fetch the model anew; from Git, type git lfs pull")),
     model("a tokenizer that is other JSON", holding(TOKENIZER, "{}"), words=TOKENIZE, code=1, says=("model: the tokenizer cannot be loaded: KeyError: 'added_tokens'",)),
-    model("a tokenizer's configuration that is no JSON", holding(TOKENIZER_CONFIG, "{"), words=TOKENIZE, code=1, says=("model: the tokenizer cannot be loaded: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",)),
+    model("a tokenizer's configuration that is no JSON", holding(TOKENIZER_CONFIG, "{"), words=TOKENIZE, says=("tokens.model.name_or_path: model/tokenizer_config.json cannot be read: JSONDecodeError: Expecting property name",)),
     model("a tokenizer of a class that there is none of", saying(TOKENIZER_CONFIG, tokenizer_class="KonomiTokenizer"), words=TOKENIZE, code=0),
     model(
         "a tokenizer with Python code only",
@@ -114,8 +114,7 @@ CASES = (
         without(TOKENIZER),
         holding("own.py", "1 / 0"),
         words=TOKENIZE,
-        code=1,
-        says=("model: the tokenizer cannot be loaded: it brings Python code of its own; say model.trust_remote_code=true on the",),
+        says=("tokens.model.name_or_path: model brings code of its own (tokenizer_config.json: auto_map)", "if you trust it as your own: tokens.model.trust_remote_code=true"),
     ),
     model("a tokenizer of SentencePiece that is none", without(TOKENIZER), holding("tokenizer.model", b"none"), words=TOKENIZE, code=1, says=("model: the tokenizer cannot be loaded: `tiktoken` is required to read a `tiktoken` file. Install it with `pip install",)),
     model("a tokenizer without a padding token", saying(TOKENIZER_CONFIG, pad_token=None), words=TOKENIZE, code=0),
