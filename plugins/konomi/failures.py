@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import re
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 from konomi.faults import KonomiError
+from konomi.store.full import full_disk
 
 OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|failed to allocate|DefaultCPUAllocator", re.IGNORECASE)
 LOWER = "lower the stage's batch size or max_length (align.trainer.per_device_train_batch_size=1), or its threads"
@@ -58,8 +58,8 @@ def missing_package(error: BaseException) -> str:
 
 def os_error(error: OSError) -> str:
     """Return an error of the system in words."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk is full ({error.filename or 'while writing'}); nothing half-written was published"
+    if full := full_disk(error):
+        return f"{full} ({error.filename or 'while writing'}); nothing half-written was published"
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}"
 

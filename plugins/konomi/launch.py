@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from konomi.faults import Faults, KonomiError, Stopped
 from konomi.job import Job, Stop
-from konomi.store.room import NoRoom
+from konomi.store.full import NoRoom
 
 if TYPE_CHECKING:
     from konomi.recipe.planning import Step

@@ -16,7 +16,7 @@ import resuming
 
 from konomi.faults import Stopped
 from konomi.stage._training import stopped_when_full
-from konomi.store.room import is_full
+from konomi.store.full import full_disk
 from konomi.store.seal import newest_sealed, sealed
 from konomi.trainer._callbacks import Watch
 
@@ -120,7 +120,7 @@ def test_a_full_disk_before_the_first_checkpoint_is_said(calm: Any, tmp_path: Pa
 
 
 def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
-    assert not is_full(OSError(errno.EIO, os.strerror(errno.EIO))) and not is_full(RuntimeError("out of memory"))
+    assert full_disk(OSError(errno.EIO, os.strerror(errno.EIO))) is full_disk(RuntimeError("out of memory")) is None
     with pytest.raises(RuntimeError, match="out of memory"), stopped_when_full("pretrain", tmp_path):
         raise RuntimeError("out of memory")
 

@@ -26,7 +26,7 @@ from konomi.model import Model
 from konomi.peft import Peft
 from konomi.report import Block, Lines, Note, Table
 from konomi.stage import Cost
-from konomi.store.room import stopped_when_full
+from konomi.store.full import stopped_when_full
 from konomi.trainer import Outcome, Setup, Trainer
 from konomi.trainer import _arguments as trainer_arguments
 from konomi.trainer._trackers import tracked
