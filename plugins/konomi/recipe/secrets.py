@@ -36,6 +36,7 @@ NAMES = re.compile(
 VARIABLES = re.compile(r"(?i)(?:^|_)(?:token|secret|passw(?:or)?d|credentials?|pat|key|apikey)(?:_|$)")
 """Names of environment variables that hold a secret."""
 NOTHING = ("", "null", "None", "true", "false")
+"""What is typed for an option that holds no secret."""
 _READS = re.compile(r"oc\.env:\s*[\"']?(\w+)")
 _OVERRIDE = re.compile(r"[+~]*(?P<key>[^=]*)(?:=(?P<value>.*))?", re.DOTALL)
 INSTEAD = "put it into an environment variable; an option takes the variable's name (token_env, api_key_env)"
@@ -75,13 +76,7 @@ def override_faults(overrides: Iterable[str]) -> Iterator[Fault]:
         assert match is not None  # every part of the pattern may be empty
         key, value = match["key"], match["value"] or ""
         where = "an override" if shape(key) else key
-        named = NAMES.search(key.rpartition(".")[2]) and value.strip("\"' ") not in (
-            "",
-            "null",
-            "None",
-            "true",
-            "false",
-        )
+        named = NAMES.search(key.rpartition(".")[2]) and value.strip("\"' ") not in NOTHING
         read = next((name for name in _READS.findall(override) if VARIABLES.search(name)), None)
         if what := shape(override):
             yield Fault(where, f"its value looks like {what}", INSTEAD)
