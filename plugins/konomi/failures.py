@@ -31,6 +31,9 @@ def telling(stage: str, plugin: str, log: Path) -> Iterator[None]:
     except Exception as error:
         if is_out_of_memory(error):
             raise KonomiError(f"{stage} ({plugin}): there is not enough memory; {LOWER}") from error
+        if full := full_disk(error):
+            said = f"{full}; nothing half-written was published. Make room and type the same command again"
+            raise KonomiError(f"{stage}: {said}") from error
         _keep(log)
         if isinstance(error, OSError):
             raise KonomiError(f"{stage} ({plugin}): {os_error(error)}") from error

@@ -27,7 +27,6 @@ from konomi.recipe.planning import Plan, Step, plan, plan_config
 from konomi.report.figures import duration, size
 from konomi.store import Store
 from konomi.store.collect import record_run
-from konomi.store.full import full_disk
 
 STOP_SIGNALS = ("SIGTERM", "SIGUSR1", "SIGUSR2")
 """Signals that ask for a stop in good order; schedulers send them before they kill."""
@@ -202,14 +201,10 @@ def _make_or_adopt(planned: Plan, step: Step, stop: Stop, folder: Path, since: f
         return _make_locked(planned, step, stop, folder, smoke=smoke)
     except Stopped:
         raise
-    except Exception as error:
+    except Exception:
         if not _is_wanted(step, planned.store, since):
             return {}  # our claim ran out, another process made it, and cleared away what we still worked with
-        if isinstance(error, KonomiError) or not (full := full_disk(error)):
-            raise
-        raise KonomiError(
-            f"{step.name}: {full}; nothing half-written was published. Make room and type the same command again"
-        ) from error
+        raise
 
 
 def _check_stop(step: Step, stop: Stop) -> None:
