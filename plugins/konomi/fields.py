@@ -4,6 +4,7 @@ loss: Loss = choice("loss", "dpo")                   one plugin of a kind, chose
 filter: dict[str, Filter] = choices("filter", "normalize", "length")   several, in order, by name
 data: Artifact = artifact("text", "messages")        what an earlier stage left, of these formats
 threads: int = field(default=0, metadata=NOT_IN_KEY) cannot change the result
+limit: float = decides(0.3)                          changes what follows from a filter's scores, and no score
 """
 
 from __future__ import annotations
@@ -18,6 +19,12 @@ NOT_IN_KEY: Mapping[str, Any] = MappingProxyType({"in_key": False})
 is in the key by its content, through `depends()` (the path of a file)."""
 
 
+DECIDES: Mapping[str, Any] = MappingProxyType({"decides": True})
+"""Metadata of a filter's field that shapes no score, only what follows from the scores: a threshold, a list of rules.
+
+It is in the stage's key, and not in the key of the scores, which another limit reads again."""
+
+
 UNKNOWN = "?"
 """Format of an artifact whose own stage has faults: what reads it has nothing new to say."""
 
@@ -30,6 +37,11 @@ def choice(kind: str, default: str | None) -> Any:
 def choices(kind: str, *defaults: str) -> Any:
     """Declare a field that holds several plugins of `kind`, in order, as a dict from their names."""
     return dataclasses.field(default_factory=dict, metadata={"kind": kind, "default": list(defaults), "many": True})
+
+
+def decides(default: Any) -> Any:
+    """Declare a filter's field that only decides on scores (`DECIDES`)."""
+    return dataclasses.field(default=default, metadata=DECIDES)
 
 
 def artifact(*takes: str, optional: bool = False) -> Any:

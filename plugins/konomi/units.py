@@ -6,6 +6,7 @@ a whole Japanese paragraph for one. `Unit.auto` counts a character of such a scr
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -59,6 +60,14 @@ class Units:
 
         reached = np.concatenate([[0], np.cumsum(self.lengths, dtype=np.int64)])[self.ends]
         return np.diff(reached, prepend=0)
+
+
+def arrow_texts(texts: Iterable[str]) -> pa.Array:
+    """Return texts as an Arrow array of large strings; half a surrogate pair stays the three bytes it is written in."""
+    import pyarrow as pa
+
+    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+    return pa.array(encoded, pa.large_binary()).view(pa.large_string())
 
 
 def text_buffers(texts: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from konomi.dedup import Corpus
+from konomi.dedup import Corpus, Shard
 from konomi.dedup._options import Keep
 from konomi.faults import KonomiError, did_you_mean
 
@@ -27,35 +28,80 @@ def count(corpus: Corpus) -> int:
     """Return how many documents there are, from the shards' footers."""
     import pyarrow.parquet as pq
 
-    return sum(pq.read_metadata(shard).num_rows for shard in corpus.shards)
+    def documents(part: Shard) -> int:
+        return pq.read_metadata(part.path).num_rows if part.rows is None else int(part.rows.sum())
+
+    return sum(map(documents, corpus.parts()))
 
 
 def read(corpus: Corpus) -> Iterator[tuple[int, pa.Array]]:
     """Yield the texts in batches, each with the number of its first document."""
+    first = 0
+    for part in corpus.parts():
+        for texts in _texts_of(part, corpus.column):
+            yield first, texts
+            first += len(texts)
+
+
+def _texts_of(part: Shard, column: str) -> Iterator[pa.Array]:
+    """Yield a shard's texts in batches of `BATCH_BYTES`, about."""
+    from contextlib import ExitStack
+
+    import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    first = 0
-    for shard in corpus.shards:
-        with pq.ParquetFile(shard) as file:
-            column = _column(file, corpus.column)
-            for group in range(file.num_row_groups):
-                for batch in file.iter_batches(_batch_rows(file, group, column), [group], columns=[corpus.column]):
-                    yield first, batch.column(0)
-                    first += batch.num_rows
+    with ExitStack() as stack:
+        files = [stack.enter_context(pq.ParquetFile(path)) for path in (part.path, *part.layers)]
+        for file in files:
+            _check_column(file.schema_arrow.names, column)
+        before = 0
+        for group in range(files[0].num_row_groups):
+            sizes = _batch_rows(files[0], group, column)
+            streams = [file.iter_batches(sizes, [group], columns=[column]) for file in files]
+            for batches in zip(*streams, strict=True):
+                own, *over = [batch.column(0) for batch in batches]
+                if over:
+                    own = pc.coalesce(*(item.cast(pa.large_string()) for item in (*reversed(over), own)))
+                if part.rows is not None:
+                    own = own.filter(pa.array(part.rows[before : before + len(own)]))
+                before += batches[0].num_rows
+                if len(own):
+                    yield own
 
 
-def _column(file: pq.ParquetFile, name: str) -> int:
-    names = file.schema_arrow.names
-    if name not in names:
-        raise KonomiError(f"the corpus has no column {name}; {did_you_mean(name, names)}")
+def _check_column(names: Sequence[str], column: str) -> None:
+    if column not in names:
+        raise KonomiError(f"the corpus has no column {column}; {did_you_mean(column, names)}")
+
+
+def _batch_rows(file: pq.ParquetFile, group: int, column: str) -> int:
     paths = [file.metadata.schema.column(index).path for index in range(file.metadata.num_columns)]
-    return paths.index(name)
-
-
-def _batch_rows(file: pq.ParquetFile, group: int, column: int) -> int:
     found = file.metadata.row_group(group)
-    size: int = found.column(column).total_uncompressed_size
+    size: int = found.column(paths.index(column)).total_uncompressed_size
     return max(1, BATCH_BYTES * int(found.num_rows) // max(size, 1))
+
+
+def values(corpus: Corpus, column: str) -> pa.ChunkedArray:
+    """Return a further column over all documents; null in shards without it, where others have it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = {name: None for part in corpus.parts() for path in (part.path, *part.beside) for name in _names(path)}
+    _check_column(list(names), column)
+    found = []
+    for part in corpus.parts():
+        at = next((path for path in (*part.beside, part.path) if column in _names(path)), None)
+        rows = pq.read_metadata(part.path).num_rows
+        table = pa.table({column: pa.nulls(rows)}) if at is None else pq.read_table(at, columns=[column])
+        found.append(table if part.rows is None else table.filter(pa.array(part.rows)))
+    return pa.concat_tables(found, promote_options="permissive").column(0)
+
+
+def _names(path: Path) -> list[str]:
+    import pyarrow.parquet as pq
+
+    return list(pq.read_schema(path).names)
 
 
 def on_cores(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
@@ -79,19 +125,15 @@ def preferred(corpus: Corpus, keep_by: str, keep: Keep) -> NDArray[np.int64]:
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     if not keep_by:
         return np.arange(count(corpus))
-    parts = []
-    for shard in corpus.shards:
-        names = pq.read_schema(shard).names
-        if keep_by not in names:
-            raise KonomiError(f"keep_by: the corpus has no column {keep_by}; {did_you_mean(keep_by, names)}")
-        parts.append(pq.read_table(shard, columns=[keep_by]))
     try:
-        values = pa.concat_tables(parts, promote_options="permissive").column(0)
-        rows = pa.table({"value": values, "row": pa.array(np.arange(len(values)))})
+        wanted = values(corpus, keep_by)
+    except KonomiError as error:
+        raise KonomiError(f"keep_by: {error}") from error
+    try:
+        rows = pa.table({"value": wanted, "row": pa.array(np.arange(len(wanted)))})
         direction = "descending" if keep is Keep.largest else "ascending"
         order = pc.sort_indices(rows, sort_keys=[("value", direction), ("row", "ascending")])
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:

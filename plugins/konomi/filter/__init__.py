@@ -5,10 +5,12 @@ filter.normalize · filter.repetition · filter.length
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 
@@ -34,3 +36,29 @@ class Filter(Protocol):
     """Whether texts are changed. One that only judges also serves conversations and preference pairs."""
 
     def __call__(self, texts: list[str]) -> Verdicts: ...
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What a filter finds in n texts, before anything is decided."""
+
+    scores: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """Figures of shape (n,): float64, integers or booleans, not rounded, because limits are compared with them."""
+    texts: pa.Array | None = None
+    """Where the filter rewrites: the n texts after it, as large strings; null where a text stays as it is."""
+
+
+class Annotator(Filter, Protocol):
+    """A filter that finds first and decides second.
+
+    `curate` keeps what was found beside the text, shard by shard, so that a changed limit (a field declared with
+    `konomi.fields.decides`) reads the scores again and computes none. Third parties need only be a `Filter`.
+    """
+
+    def annotate(self, texts: pa.Array) -> Annotation:
+        """Return what is found in n texts, given as large strings without nulls; no `decides` field is looked at."""
+        ...
+
+    def decide(self, scores: Mapping[str, NDArray[Any]]) -> list[str | None]:
+        """Return why each of n documents is dropped, by the scores that `annotate` found; None keeps it."""
+        ...

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from konomi.faults import Fault
-from konomi.filter import Verdicts
+from konomi.filter import Annotation
+from konomi.filter._limits import ByLimits, Limit
 from konomi.registry import register
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 UNITS = ("characters", "words", "bytes")
@@ -19,7 +21,7 @@ UNITS = ("characters", "words", "bytes")
 
 @register("filter", "length")
 @dataclass(frozen=True)
-class Length:
+class Length(ByLimits):
     """Drop a text that is too short or too long, in characters, words or bytes of UTF-8.
 
     A word is what stands between white space: of no use for Japanese, Chinese or Thai. Gopher (Rae+ 2021, table A1)
@@ -28,8 +30,6 @@ class Length:
     >>> Length(min_characters=3)(["はい", "いいえ"]).reasons
     ['characters 2 < 3', None]
     """
-
-    rewrites: ClassVar[bool] = False
 
     min_characters: int = 1
     """Fewest characters; 1 drops only what is empty."""
@@ -58,17 +58,11 @@ class Length:
         chosen = {unit: low if low > 1 or high is None else high for unit, (low, high) in bounds.items()}
         return {unit: bound for unit, bound in chosen.items() if bound > 0}
 
-    def __call__(self, texts: list[str]) -> Verdicts:
-        scores = {unit: _measure(texts, unit) for unit in self._units()}
-        reasons: list[str | None] = [None] * len(texts)
-        for unit, lengths in reversed(scores.items()):
-            low, high = self._bounds(unit)
-            for index, length in enumerate(lengths.tolist()):
-                if length < low:
-                    reasons[index] = f"{unit} {length} < {low}"
-                elif high is not None and length > high:
-                    reasons[index] = f"{unit} {length} > {high}"
-        return Verdicts(texts, reasons, scores)
+    def annotate(self, texts: pa.Array) -> Annotation:
+        return Annotation({unit: _measure(texts, unit) for unit in self._units()})
+
+    def limits(self) -> list[Limit]:
+        return [Limit(unit, *self._bounds(unit)) for unit in self._units()]
 
     def _bounds(self, unit: str) -> tuple[int, int | None]:
         return getattr(self, f"min_{unit}"), getattr(self, f"max_{unit}")
@@ -78,14 +72,15 @@ class Length:
         return [unit for unit in UNITS if unit == "characters" or self._bounds(unit) != (0, None)]
 
 
-def _measure(texts: list[str], unit: str) -> NDArray[np.int64]:
+def _measure(texts: pa.Array, unit: str) -> NDArray[np.int64]:
     import numpy as np
+    import pyarrow.compute as pc
 
     match unit:
         case "characters":
-            lengths = [len(text) for text in texts]
+            lengths = pc.utf8_length(texts)
         case "words":
-            lengths = [len(text.split()) for text in texts]
+            lengths = [len(text.split()) for text in texts.to_pylist()]
         case _:
-            lengths = [len(text.encode("utf-8", "surrogatepass")) for text in texts]
-    return np.array(lengths, dtype=np.int64)
+            lengths = pc.binary_length(texts)
+    return np.asarray(lengths, dtype=np.int64)

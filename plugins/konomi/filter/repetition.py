@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from konomi.faults import Fault
-from konomi.fields import NOT_IN_KEY
-from konomi.filter import Verdicts
+from konomi.fields import NOT_IN_KEY, decides
+from konomi.filter import Annotation
+from konomi.filter._limits import ByLimits, Limit
 from konomi.registry import register
 from konomi.units import Unit
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 CHARACTERS_PER_WORD = 2
@@ -46,7 +48,7 @@ def repeated_shares(parts: list[str]) -> tuple[float, float]:
 
 @register("filter", "repetition")
 @dataclass(frozen=True)
-class Repetition:
+class Repetition(ByLimits):
     """Drop a text that repeats itself: lines, paragraphs or n-grams (Gopher: Rae+ 2021, table A1).
 
     A repeat is an occurrence after the first, white space left aside; characters of overlapping repeats count once.
@@ -56,33 +58,31 @@ class Repetition:
     ['top 2-grams 0.800 > 0.2', None]
     """
 
-    rewrites: ClassVar[bool] = False
-
-    duplicate_lines: float = 0.30
+    duplicate_lines: float = decides(0.30)
     """Largest share of lines that repeat an earlier line."""
-    duplicate_paragraphs: float = 0.30
+    duplicate_paragraphs: float = decides(0.30)
     """Largest share of paragraphs (between blank lines) that repeat an earlier one."""
-    duplicate_line_characters: float = 0.20
+    duplicate_line_characters: float = decides(0.20)
     """Largest share of characters that stand in repeated lines."""
-    duplicate_paragraph_characters: float = 0.20
+    duplicate_paragraph_characters: float = decides(0.20)
     """Largest share of characters that stand in repeated paragraphs."""
-    top_2_grams: float = 0.20
+    top_2_grams: float = decides(0.20)
     """Largest share of characters in the most frequent 2-gram."""
-    top_3_grams: float = 0.18
+    top_3_grams: float = decides(0.18)
     """Largest share of characters in the most frequent 3-gram."""
-    top_4_grams: float = 0.16
+    top_4_grams: float = decides(0.16)
     """Largest share of characters in the most frequent 4-gram."""
-    duplicate_5_grams: float = 0.15
+    duplicate_5_grams: float = decides(0.15)
     """Largest share of characters in repeated 5-grams."""
-    duplicate_6_grams: float = 0.14
+    duplicate_6_grams: float = decides(0.14)
     """Largest share of characters in repeated 6-grams."""
-    duplicate_7_grams: float = 0.13
+    duplicate_7_grams: float = decides(0.13)
     """Largest share of characters in repeated 7-grams."""
-    duplicate_8_grams: float = 0.12
+    duplicate_8_grams: float = decides(0.12)
     """Largest share of characters in repeated 8-grams."""
-    duplicate_9_grams: float = 0.11
+    duplicate_9_grams: float = decides(0.11)
     """Largest share of characters in repeated 9-grams."""
-    duplicate_10_grams: float = 0.10
+    duplicate_10_grams: float = decides(0.10)
     """Largest share of characters in repeated 10-grams."""
     unit: Unit = Unit.auto
     """What an n-gram has n of: `word`; `character`; `auto`: words, or pairs of characters in scripts without spaces."""
@@ -96,20 +96,14 @@ class Repetition:
         if self.threads < 0:
             yield Fault("threads", f"{self.threads} is no number of cores", "threads=0 takes all")
 
-    def thresholds(self) -> dict[str, float]:
-        """Return the largest allowed value of each score."""
-        return {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ("unit", "threads")}
+    def limits(self) -> list[Limit]:
+        return [Limit(name, most=getattr(self, name)) for name in self._names()]
 
-    def __call__(self, texts: list[str]) -> Verdicts:
-        import numpy as np
+    def _names(self) -> list[str]:
+        return [item.name for item in fields(self) if item.name not in ("unit", "threads")]
 
-        scores = {**self._part_shares(texts), **self._ngram_shares(texts)}
-        limits = self.thresholds()
-        reasons: list[str | None] = [None] * len(texts)
-        for name in reversed(limits):  # the first rule of the table that is broken names the reason
-            for index in np.flatnonzero(scores[name] > limits[name]):
-                reasons[index] = f"{_label(name)} {scores[name][index]:.3f} > {limits[name]:g}"
-        return Verdicts(texts, reasons, {name: scores[name].astype(np.float32) for name in limits})
+    def annotate(self, texts: pa.Array) -> Annotation:
+        return Annotation({**self._part_shares(texts.to_pylist()), **self._ngram_shares(texts)})
 
     def _part_shares(self, texts: list[str]) -> dict[str, NDArray[np.float64]]:
         import numpy as np
@@ -122,7 +116,7 @@ class Repetition:
         names = "duplicate_lines", "duplicate_line_characters", "duplicate_paragraphs", "duplicate_paragraph_characters"
         return dict(zip(names, shares.T, strict=True))
 
-    def _ngram_shares(self, texts: list[str]) -> dict[str, NDArray[np.float64]]:
+    def _ngram_shares(self, texts: pa.Array) -> dict[str, NDArray[np.float64]]:
         """Return the share of repeated characters by score, of shape (n,)."""
         from concurrent.futures import ThreadPoolExecutor
         from itertools import pairwise
@@ -130,14 +124,14 @@ class Repetition:
 
         import numpy as np
 
-        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-        offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
-        data = np.frombuffer(b"".join(encoded), np.uint8)
-        tasks = np.unique(np.searchsorted(offsets, np.arange(0, len(data), TASK_BYTES)))
+        from konomi.units import text_buffers
+
+        data, offsets = text_buffers(texts)
+        tasks = np.unique(np.searchsorted(offsets, np.arange(offsets[0], offsets[-1], TASK_BYTES)))
         bounds = pairwise(sorted({0, *tasks.tolist(), len(texts)}))
         with ThreadPoolExecutor(self.threads or cpu_count()) as pool:
             parts = list(pool.map(lambda bound: self._shares_of(data, offsets[bound[0] : bound[1] + 1]), bounds))
-        names = [name for name in self.thresholds() if name.endswith("_grams")]
+        names = [name for name in self._names() if name.endswith("_grams")]
         return {name: np.concatenate([part[name] for part in parts] or [np.zeros(0)]) for name in names}
 
     def _shares_of(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
@@ -151,14 +145,9 @@ class Repetition:
         per_word = np.ones(len(total), np.int64)
         if self.unit is Unit.auto:
             per_word[2 * units.unsegmented > total] = CHARACTERS_PER_WORD
-        names = [name for name in self.thresholds() if name.endswith("_grams")]
+        names = [name for name in self._names() if name.endswith("_grams")]
         words = np.array([int(name.split("_")[1]) for name in names])
         tops = np.array([name.startswith("top_") for name in names])
         repeated = np.zeros((len(total), len(names)), np.int64)
         repeated_characters(units.hashes, units.lengths, units.ends, per_word, words, tops, repeated)
         return dict(zip(names, (repeated / np.maximum(total, 1)[:, None]).T, strict=True))
-
-
-def _label(name: str) -> str:
-    """Return a score's name as people say it: `duplicate 5-grams`."""
-    return re.sub(r"(\d) ", r"\1-", name.replace("_", " "))

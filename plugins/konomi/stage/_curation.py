@@ -98,7 +98,8 @@ def duplicates_in(sifted: Sifted, dedup: Dedup) -> Duplicates:
 
     found = dedup.find(sifted.corpus)
     rows = len(sifted.source_rows)
-    for name, values in vars(found).items():
+    for name in ("cluster", "keep", "similarity"):
+        values = getattr(found, name)
         if values.shape != (rows,):
             raise KonomiError(f"dedup {type(dedup).__name__} was given {rows} documents, its {name} has {values.shape}")
     if (found.keep != (found.cluster == np.arange(rows))).any() or not found.keep[found.cluster].all():
