@@ -33,8 +33,12 @@ class Rows:
     """
 
     read: Callable[[dict[str, int]], Iterator[pa.Table]]
-    """Yields the tables and counts what it drops in the dict that it is given."""
+    """Yields the tables and counts what it drops in the dict that it is given. Of rows that `parts()` gives it can be
+    pickled: a method of the source, or `functools.partial` of one."""
     dropped: dict[str, int] = field(default_factory=dict)
+    name: str = ""
+    """Where the rows come from, as a path with `/`: the file, seen from the folder that all files of the source have
+    in common. Empty where they are of no one file."""
 
     def __iter__(self) -> Iterator[pa.Table]:
         self.dropped.clear()
@@ -46,6 +50,9 @@ class Source(Protocol):
 
     `depends()` gives what shapes the rows beside the options: the content of files, a revision, a version. A source
     that knows its columns at plan time says them in `columns_known() -> Sequence[str] | None`.
+
+    `parts() -> Sequence[Rows]`, where a source has it, gives the rows of `load()` in independent pieces: joined in
+    order they are the same rows. Each can be pickled, so that another process reads it. Raises what `load()` raises.
     """
 
     def format(self) -> str:

@@ -86,6 +86,17 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def relative_names(paths: Sequence[Path]) -> list[str]:
+    """Return the paths as they are seen from the folder that all have in common, with `/`; of one path its last name.
+
+    >>> relative_names([Path("texts/ja/a.jsonl"), Path("texts/en/a.jsonl")])
+    ['ja/a.jsonl', 'en/a.jsonl']
+    """
+    whole = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 (a link keeps the name that it is known by)
+    common = os.path.commonpath([path.parent for path in whole])
+    return [path.relative_to(common).as_posix() for path in whole]
+
+
 def _children(folder: Path, part: str) -> Iterator[Path]:
     if part == "**":
         yield folder

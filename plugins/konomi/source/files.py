@@ -6,6 +6,7 @@ import codecs
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from konomi.faults import Fault, Faults, KonomiError
@@ -89,17 +90,35 @@ class Files:
         return {"files": [[file.type.name, file.compression, file_hash(file.path)] for file in self._files()]}
 
     def load(self) -> Rows:
-        if faults := list(self.check()):
-            raise Faults(Fault(f"source.{fault.where}", fault.what, fault.hint) for fault in faults)
-        return Rows(self._read)
+        files, layout = self._opened()
+        return self._rows(files, layout)
 
-    def _read(self, dropped: dict[str, int]) -> Iterator[pa.Table]:
+    def parts(self) -> Sequence[Rows]:
+        """Return the rows a file a part; all in one where `limit` counts over the files."""
+        from konomi.source._paths import relative_names
+
+        files, layout = self._opened()
+        if self.limit:
+            return [self._rows(files, layout)]
+        names = relative_names([file.path for file in files])
+        return [Rows(partial(self._read, [file], layout), name=name) for file, name in zip(files, names, strict=True)]
+
+    def _rows(self, files: Sequence[File], layout: Layout) -> Rows:
+        """Return the rows of all files, in one."""
+        return Rows(partial(self._read, files, layout), name=files[0].path.name if len(files) == 1 else "")
+
+    def _opened(self) -> tuple[list[File], Layout]:
+        """Return what is to be read, and as what; raises `Faults`."""
+        faults = list(self.check())
+        files = [] if faults else self._files()
+        layout, found = self.peek(files) if files else (None, [])
+        if layout is None:
+            raise Faults(Fault(f"source.{fault.where}", fault.what, fault.hint) for fault in faults or found)
+        return files, layout
+
+    def _read(self, files: Sequence[File], layout: Layout, dropped: dict[str, int]) -> Iterator[pa.Table]:
         from konomi.source._tables import Problems, limited
 
-        files = self._files()
-        layout, faults = self.peek(files)
-        if layout is None:
-            raise Faults(faults)
         problems = Problems(self.on_error, dropped)
         yield from limited((table for file in files for table in self._tables(file, layout, problems)), self.limit)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -75,6 +76,12 @@ class SourceSuite:
     def test_gives_the_same_rows_every_time(self, tmp_path: Path) -> None:
         source = self.make(tmp_path)
         assert rows_of(source) == rows_of(source)
+
+    def test_its_parts_are_its_rows_and_can_be_read_by_another_process(self, tmp_path: Path) -> None:
+        source = self.make(tmp_path)
+        if hasattr(source, "parts"):
+            parts = [pickle.loads(pickle.dumps(part)) for part in source.parts()]
+            assert [row for part in parts for table in part for row in table.to_pylist()] == rows_of(source)
 
     def test_gives_the_columns_that_it_announces(self, tmp_path: Path) -> None:
         source = self.make(tmp_path)

@@ -1,0 +1,81 @@
+"""Pieces of a source that other processes read."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from konomi.faults import Faults, KonomiError
+from konomi.source import Rows
+from konomi.source._options import OnError
+from konomi.source.files import Files
+from konomi.testing.source import rows_of
+
+DROP = OnError["drop"]
+
+
+def crawl(folder: Path) -> Path:
+    """A folder with files in folders, of several types, one of them with bad rows and one without a row."""
+    for name in ("ja/2023", "ja/2024", "en"):
+        (folder / name).mkdir(parents=True)
+    (folder / "en/a.jsonl").write_text('{"text": "a", "n": 1}\n{"text": "b", "n": 2}\n')
+    (folder / "ja/2023/a.jsonl.gz").write_bytes(gzip.compress('{"text": "い", "n": 3}\n{"text": 4}\n'.encode()))
+    (folder / "ja/2024/a.parquet").parent.mkdir(exist_ok=True)
+    pq.write_table(pa.table({"text": ["ろ", "は"], "n": [5, 6]}), folder / "ja/2024/a.parquet")
+    (folder / "ja/2024/empty.jsonl").write_text("")
+    return folder
+
+
+def read(part: Rows) -> tuple[list[dict[str, object]], dict[str, int]]:
+    return [row for table in part for row in table.to_pylist()], part.dropped
+
+
+def test_a_part_is_a_file_and_knows_its_path_below_the_common_folder(tmp_path: Path) -> None:
+    parts = Files(path=str(crawl(tmp_path)), on_error=DROP).parts()
+    assert [part.name for part in parts] == [
+        "en/a.jsonl",
+        "ja/2023/a.jsonl.gz",
+        "ja/2024/a.parquet",
+        "ja/2024/empty.jsonl",
+    ]
+    assert [part.name for part in Files(path=str(tmp_path / "ja/**/*.gz")).parts()] == ["a.jsonl.gz"]
+
+
+def test_parts_are_read_by_other_processes_and_count_what_they_drop(tmp_path: Path) -> None:
+    source = Files(path=str(crawl(tmp_path)), on_error=DROP)
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        read_there = list(pool.map(read, source.parts()))
+    assert [row for rows, _ in read_there for row in rows] == rows_of(source)
+    assert [dropped for _, dropped in read_there] == [{}, {"not text": 1}, {}, {}]
+
+
+def test_all_parts_have_the_columns_of_the_whole(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "n": 1}\n')
+    (tmp_path / "b.jsonl").write_text('{"text": "b", "more": true}\n')
+    parts = Files(path=str(tmp_path)).parts()
+    assert [read(part)[0] for part in parts] == [[{"text": "a", "n": 1}], [{"text": "b", "n": None}]]
+
+
+def test_a_limit_counts_over_the_files_and_leaves_one_part(tmp_path: Path) -> None:
+    [part] = Files(path=str(crawl(tmp_path)), limit=3, on_error=DROP).parts()
+    assert [row["text"] for row in read(part)[0]] == ["a", "b", "い"]
+    assert part.name == ""
+
+
+def test_a_bad_row_of_a_part_names_its_file_and_line(tmp_path: Path) -> None:
+    part = pickle.loads(pickle.dumps(Files(path=str(crawl(tmp_path))).parts()[1]))
+    with pytest.raises(KonomiError, match=r"2023/a\.jsonl\.gz, line 2 has int 4 in text"):
+        list(part)
+
+
+def test_wrong_options_are_faults_of_parts_too() -> None:
+    with pytest.raises(Faults, match="nothing matches"):
+        Files(path=json.dumps("no/such")).parts()
