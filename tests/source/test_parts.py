@@ -17,6 +17,7 @@ from konomi.faults import Faults, KonomiError
 from konomi.source import Rows
 from konomi.source._options import OnError
 from konomi.source.files import Files
+from konomi.source.hub import Hub
 from konomi.testing.source import rows_of
 
 DROP = OnError["drop"]
@@ -79,3 +80,31 @@ def test_a_bad_row_of_a_part_names_its_file_and_line(tmp_path: Path) -> None:
 def test_wrong_options_are_faults_of_parts_too() -> None:
     with pytest.raises(Faults, match="nothing matches"):
         Files(path=json.dumps("no/such")).parts()
+
+
+def repository(folder: Path) -> Path:
+    """A folder as a repository has it: a train split in three Parquet files, and a test split."""
+    (folder / "data").mkdir(parents=True)
+    for number in range(3):
+        table = pa.table({"text": [f"{number} a", f"{number} b"], "n": [number, None]})
+        pq.write_table(table, folder / f"data/train-{number:05}-of-00003.parquet")
+    pq.write_table(pa.table({"text": ["held out"], "n": [9]}), folder / "data/test-00000-of-00001.parquet")
+    return folder
+
+
+def test_the_parquet_files_of_a_split_of_a_data_set_are_its_parts(tmp_path: Path) -> None:
+    source = Hub(path=str(repository(tmp_path)))
+    parts = [pickle.loads(pickle.dumps(part)) for part in source.parts()]
+    assert [part.name for part in parts] == [f"train-{number:05}-of-00003.parquet" for number in range(3)]
+    assert [row for part in parts for row in read(part)[0]] == rows_of(source)
+
+
+def test_what_datasets_must_read_is_one_part(tmp_path: Path) -> None:
+    folder = str(repository(tmp_path))
+    assert [row["text"] for row in read(*Hub(path=folder, split="train[1:2]").parts())[0]] == ["0 b"]
+    assert [row["text"] for row in read(*Hub(path=folder, limit=1).parts())[0]] == ["0 a"]
+    (tmp_path / "lines").mkdir()
+    for number in range(2):
+        (tmp_path / f"lines/train-{number}.jsonl").write_text(f'{{"text": "{number}"}}\n')
+    source = Hub(path=str(tmp_path / "lines"))
+    assert [row for part in source.parts() for row in read(part)[0]] == rows_of(source)

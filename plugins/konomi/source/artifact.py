@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from konomi.faults import Fault, KonomiError
@@ -58,20 +60,33 @@ class ArtifactRows:
         return list(pq.read_schema(shards[0]).names)
 
     def load(self) -> Rows:
-        from konomi.source._tables import limited
+        return Rows(partial(self._read, self._shards()))
 
-        return Rows(lambda dropped: limited(self._tables(), self.limit))
+    def parts(self) -> Sequence[Rows]:
+        """Return a part for each shard; all in one where `limit` counts over the shards."""
+        shards = self._shards()
+        if self.limit:
+            return [Rows(partial(self._read, shards))]
+        return [Rows(partial(self._read, [shard]), name=shard.name) for shard in shards]
 
-    def _tables(self) -> Iterator[pa.Table]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        from konomi.source._tables import BATCH_ROWS
-
+    def _shards(self) -> list[Path]:
         shards = self.data.shards(self.split)
         if not shards:
             raise KonomiError(f"the stage {self.data.stage} left no {self.split} rows in {self.data.path / 'data'}")
-        for shard in shards:
-            with pq.ParquetFile(shard) as file:
-                for batch in file.iter_batches(BATCH_ROWS):
-                    yield pa.Table.from_batches([batch])
+        return shards
+
+    def _read(self, shards: Sequence[Path], dropped: dict[str, int]) -> Iterator[pa.Table]:
+        from konomi.source._tables import limited
+
+        yield from limited((table for shard in shards for table in _tables(shard)), self.limit)
+
+
+def _tables(shard: Path) -> Iterator[pa.Table]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from konomi.source._tables import BATCH_ROWS
+
+    with pq.ParquetFile(shard) as file:
+        for batch in file.iter_batches(BATCH_ROWS):
+            yield pa.Table.from_batches([batch])

@@ -94,7 +94,7 @@ class Files:
         return self._rows(files, layout)
 
     def parts(self) -> Sequence[Rows]:
-        """Return the rows a file a part; all in one where `limit` counts over the files."""
+        """Return a part for each file; all in one where `limit` counts over the files."""
         from konomi.source._paths import relative_names
 
         files, layout = self._opened()

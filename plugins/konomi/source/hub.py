@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from konomi.faults import Fault, Faults, KonomiError
 from konomi.fields import NOT_IN_KEY
 from konomi.registry import register
 from konomi.source import FORMATS, Rows
-from konomi.source._options import Gives, OnError
+from konomi.source._options import FileType, Gives, OnError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -107,9 +111,57 @@ class Hub:
         return {"folder": _content(place)}
 
     def load(self) -> Rows:
+        self._refuse_faults()
+        return Rows(self._read)
+
+    def parts(self) -> Sequence[Rows]:
+        """Return a part for each Parquet file; all in one where `datasets` must read them (`limit`, a slice, JSON)."""
+        from konomi.source._paths import relative_names
+
+        self._refuse_faults()
+        files = [] if self.limit or "[" in self.split else self._split_files()
+        if len(files) < 2 or not all(file.suffix == ".parquet" for file in files):
+            return [Rows(self._read)]
+        layout = self._parquet_layout(files[0])
+        names = relative_names(files)
+        return [
+            Rows(partial(self._read_file, file, layout), name=name) for file, name in zip(files, names, strict=True)
+        ]
+
+    def _refuse_faults(self) -> None:
         if faults := list(self.check()):
             raise Faults(Fault(f"source.{fault.where}", fault.what, fault.hint) for fault in faults)
-        return Rows(self._read)
+
+    def _split_files(self) -> list[Path]:
+        """Return the files on this machine that `datasets` takes for the split; none where they are still to fetch."""
+        import datasets
+
+        if self._place().folder is None:
+            return []
+        with tempfile.TemporaryDirectory(prefix="konomi-hub-") as cache, self._named_errors():
+            builder = datasets.load_dataset_builder(**self._request(cache))
+        return [Path(file) for file in (builder.config.data_files or {}).get(self.split, [])]
+
+    def _parquet_layout(self, path: Path) -> Layout:
+        from konomi.source._columns import lay_out, schema_types
+        from konomi.source._parquet import parquet_schema
+        from konomi.source._paths import File
+
+        types = schema_types(parquet_schema(File(path, FileType.parquet)))
+        layout, faults = lay_out(types, self.columns, self.keep, self.gives)
+        if layout is None:
+            raise Faults(faults)
+        return layout
+
+    def _read_file(self, path: Path, layout: Layout, dropped: dict[str, int]) -> Iterator[pa.Table]:
+        from konomi.source._parquet import parquet_tables
+        from konomi.source._paths import File
+        from konomi.source._records import Reading
+        from konomi.source._tables import Problems
+
+        # `load` does not bound what the files of a repository expand to, and neither does a part of it
+        reading = Reading(max_record_bytes=self.max_record_bytes, max_ratio=sys.maxsize)
+        yield from parquet_tables(File(path, FileType.parquet), layout, Problems(self.on_error, dropped), reading)
 
     def _place(self) -> Place:
         from konomi.source._hub import locate
@@ -159,25 +211,42 @@ class Hub:
     def _batches(self, cache: str) -> Iterator[pa.Table]:
         import datasets
 
-        from konomi.source._hub import is_offline
         from konomi.source._tables import BATCH_ROWS
 
         datasets.disable_caching()
-        place = self._place()
-        local = place.commit is None or is_offline()
-        try:
+        with self._named_errors():
             rows = datasets.load_dataset(
-                str(place.folder) if local else str(place.repo),
-                self.name,
-                data_files=list(place.inside) or None,
+                **self._request(cache),
                 split=self.split,
-                revision=None if local else place.commit,
                 streaming=self.streaming,
-                cache_dir=cache,
                 # A snapshot in the cache may hold some of the splits that its card counts.
-                verification_mode="no_checks" if local else "basic_checks",
+                verification_mode="no_checks" if self._is_local() else "basic_checks",
             )
             yield from rows.with_format("arrow").iter(BATCH_ROWS)
+
+    def _is_local(self) -> bool:
+        from konomi.source._hub import is_offline
+
+        return self._place().commit is None or is_offline()
+
+    def _request(self, cache: str) -> dict[str, Any]:
+        """Return what `datasets` is asked for."""
+        place, local = self._place(), self._is_local()
+        return {
+            "path": str(place.folder) if local else str(place.repo),
+            "name": self.name,
+            "data_files": list(place.inside) or None,
+            "revision": None if local else place.commit,
+            "cache_dir": cache,
+        }
+
+    @contextlib.contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """Say of an error of `datasets` what was read."""
+        import datasets
+
+        try:
+            yield
         except (datasets.exceptions.DatasetsError, ValueError, OSError) as error:
             cause = f" ({error.__cause__})" if error.__cause__ else ""
             raise KonomiError(f"{self.path}, split {self.split}: datasets cannot read it: {error}{cause}") from error
