@@ -29,9 +29,13 @@ UNKNOWN = "?"
 """Format of an artifact whose own stage has faults: what reads it has nothing new to say."""
 
 
-def choice(kind: str, default: str | None) -> Any:
-    """Declare a field that holds one plugin of `kind`; `default` names a plugin or a preset, None is no default."""
-    return dataclasses.field(default=None, metadata={"kind": kind, "default": default, "many": False})
+def choice(kind: str, default: str | None, *, in_key: bool = True) -> Any:
+    """Declare a field that holds one plugin of `kind`; `default` names a plugin or a preset, None is no default.
+
+    One that cannot change a byte of the result (an engine) is not `in_key`.
+    """
+    metadata = {"kind": kind, "default": default, "many": False, "in_key": in_key}
+    return dataclasses.field(default=None, metadata=metadata)
 
 
 def choices(kind: str, *defaults: str) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from konomi.faults import Stopped
 from konomi.report import Block, to_json
+from konomi.store.shelf import Shelf, shelf_name
 
 T = TypeVar("T")
 
@@ -46,6 +47,8 @@ class Job:
     """Newest sealed checkpoint of an earlier attempt, where there is one."""
     curves: Path | None = None
     """Folder for an experiment tracker's files, the same over all attempts and kept when they go."""
+    shelves: Path | None = None
+    """Folder for what other stages can use, too, such as the scores of a shard; by default one within `work`."""
     smoke: bool = False
     """Do three real steps at real shapes; the result will be thrown away."""
     quiet: bool = False
@@ -54,6 +57,14 @@ class Job:
     """What a model card should say: `base_model`, `datasets`, `recipe`, `tags` (from the lineage)."""
     results: dict[str, Any] = field(default_factory=dict)
     shown: list[Block] = field(default_factory=list)
+
+    def shelf(self, name: str, parts: Mapping[str, Any] | None) -> Shelf:
+        """Return the shelf of what `parts` (JSON values) shape; where that cannot be told, one for this attempt alone."""
+        if parts is None or self.smoke or self.shelves is None:
+            return Shelf(self.work / "shelves" / shelf_name(name, parts or {}))
+        shelf = Shelf(self.shelves / shelf_name(name, parts))
+        shelf.refer(self.key)
+        return shelf
 
     def figures(self, **figures: Any) -> None:
         """Record results (JSON values) in the manifest."""

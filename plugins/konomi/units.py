@@ -62,6 +62,16 @@ class Units:
         return np.diff(reached, prepend=0)
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    import os
+
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        return os.cpu_count() or 1
+
+
 def arrow_texts(texts: Iterable[str]) -> pa.Array:
     """Return texts as an Arrow array of large strings; half a surrogate pair stays the three bytes it is written in."""
     import pyarrow as pa

@@ -12,6 +12,7 @@ from konomi.dedup import Duplicates
 from konomi.dedup.exact import Exact
 from konomi.dedup.minhash import MinHash
 from konomi.dedup.none import NoDedup
+from konomi.engine.local import LocalEngine
 from konomi.faults import KonomiError, Stopped
 from konomi.filter import Verdicts
 from konomi.filter.length import Length
@@ -20,7 +21,7 @@ from konomi.filter.repetition import Repetition
 from konomi.job import Job, Stop
 from konomi.stage._curation import held_out
 from konomi.stage._options import OnError
-from konomi.stage._sieve import Lowest, Scores
+from konomi.stage._tally import Lowest, Scores, thinning
 from konomi.stage._tables import ShardWriter, split_name, tables
 from konomi.stage.curate import Curate
 from konomi.store import Artifact
@@ -62,6 +63,8 @@ def documents(count, seed=0, **columns):
 def curate(source, **options):
     options.setdefault("filter", {"normalize": Normalize(), "repetition": Repetition(), "length": Length()})
     options.setdefault("dedup", MinHash())
+    options.setdefault("before", NoDedup())
+    options.setdefault("engine", LocalEngine())
     return Curate(source=source, **options)
 
 
@@ -109,7 +112,8 @@ def test_filters_deduplicates_and_keeps_the_users_columns(run):
     assert kept[0]["length_characters"] == len(kept[0]["text"])
     assert 0 <= kept[0]["repetition_duplicate_5_grams"] <= 0.15
 
-    assert done.file("duplicates.parquet") == [{"source_row": 7, "kept_row": 2, "similarity": 1.0}]
+    pair = {"source_row": 7, "kept_row": 2, "similarity": 1.0, "by": "dedup", "earlier": None}
+    assert done.file("duplicates.parquet") == [pair]
     dropped = {row["source_row"]: row for row in done.file("dropped.parquet")}
     assert {row: entry["by"] for row, entry in dropped.items()} == {3: "repetition", 5: "length", 7: "dedup"}
     assert dropped[5]["reason"] == "characters 0 < 1"
@@ -122,7 +126,7 @@ def test_filters_deduplicates_and_keeps_the_users_columns(run):
     assert figures["rewritten"]["normalize"] == 2
     assert figures["characters"] == sum(len(row["text"]) for row in rows)
     assert figures["bytes"] == sum(len(row["text"].encode()) for row in rows)
-    assert set(figures["seconds"]) == {"filter", "dedup", "write"}
+    assert set(figures["seconds"]) == {"read", "filter", "dedup", "write"}
 
 
 def test_shows_the_funnel_the_scores_and_texts_to_read(run):
@@ -300,10 +304,9 @@ class TestHeldOut:
             run(curate(given(documents(3)), test_rows=3))
 
     def test_reads_hashes_alone(self):
-        hashes = np.array([1, 2**63, 2**64 - 1, 5], dtype=np.uint64)
-        keep = np.array([True, True, True, False])
-        assert held_out(hashes, keep, 0.5, 0).tolist() == [True, True, False, False]
-        assert held_out(hashes, keep, 0, 0).tolist() == [False] * 4
+        hashes = np.array([1, 2**63, 2**64 - 1], dtype=np.uint64)
+        assert held_out(hashes, 0.5, 0).tolist() == [True, True, False]
+        assert held_out(hashes, 0, 0).tolist() == [False] * 3
 
 
 PAIRS = [
@@ -488,12 +491,9 @@ def test_a_smoke_run_takes_a_few_batches(run):
 
 
 def test_leaves_nothing_behind_between_the_passes(run, tmp_path):
-    work = tmp_path / "curate" / "work" / "sifted"
-    work.mkdir(parents=True)
-    (work / "sifted-00009.parquet").write_bytes(b"left by an attempt that was killed")
     done = run(curate(given(documents(5))))
     assert len(done.rows()) == 5
-    assert not work.exists()
+    assert not list((tmp_path / "curate" / "work").rglob("*.*"))
 
 
 def test_a_sample_is_the_same_in_any_order():
@@ -508,13 +508,12 @@ def test_a_sample_is_the_same_in_any_order():
 
 
 def test_many_scores_are_thinned_evenly(monkeypatch):
-    monkeypatch.setattr("konomi.stage._sieve.SAMPLED_SCORES", 10)
-    scores = Scores()
+    monkeypatch.setattr("konomi.stage._tally.SAMPLED_SCORES", 10)
+    scores = Scores(step=thinning(100))
     for start in range(0, 100, 7):
         rows = np.arange(start, min(start + 7, 100))
         scores.add(rows, rows * 0.5)
-    assert scores.rows == list(range(0, 100, 16))
-    assert scores.values == [row * 0.5 for row in scores.rows]
+    assert scores.values == [row * 0.5 for row in range(0, 100, 16)]
 
 
 def test_real_pages_lose_their_near_duplicates(run, real_rows):

@@ -21,10 +21,11 @@ DIGITS = 24
 """Hex digits of a key: 96 bits, so that two million artifacts share one with a chance of 1e-17."""
 
 
-def parts(plugin: Any) -> dict[str, Any]:
+def parts(plugin: Any, *, deciding: bool = True) -> dict[str, Any]:
     """Return what a plugin's result depends on, as JSON values: its id, version, fields, and what it names itself.
 
     A stage may rewrite its fields with `key_fields(fields)`, where several ways of saying one thing give one result.
+    Without `deciding`, what a filter's scores depend on: its limits (`konomi.fields.decides`) are left out.
     """
     entry = entry_of(plugin)
     unused = set(plugin.unused()) if hasattr(plugin, "unused") else set()
@@ -34,6 +35,8 @@ def parts(plugin: Any) -> dict[str, Any]:
         if field.name in unused:
             continue
         if not in_key(field) and not isinstance(value, Artifact):
+            continue
+        if not deciding and field.metadata.get("decides"):
             continue
         if field.metadata.get("many"):
             fields[field.name] = [[name, canonical(item)] for name, item in value.items()]  # their order counts

@@ -147,6 +147,8 @@ def meant(word: str, override: str, cfg: DictConfig, known: list[Place]) -> Plac
     found = [place for place in found if place.path.count(".") == 1] or found
     focus = [str(name) for name in OmegaConf.select(cfg, "focus", default=None) or []]
     found = [place for place in found if place.stage in focus] or found
+    if len({place.stage for place in found}) == 1:
+        found = [place for place in found if place.field == word] or found
     if len(found) == 1:
         return found[0]
     tail = override[len(word) :]

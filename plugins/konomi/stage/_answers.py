@@ -18,11 +18,14 @@ BETWEEN = "\n\n"
 PROMPT = "prompt"
 
 
-def texts(table: pa.Table, format_: str) -> list[str | None]:
-    """Return the text of each row, the parts of a conversation or a pair joined; None where a part is missing.
+def text_array(table: pa.Table, format_: str) -> pa.Array:
+    """Return the text of each row as large strings, the parts of a conversation or a pair joined; null where one is
+    missing or is not UTF-8.
 
     Raises `KonomiError` where the table lacks a column of the format or a text column holds no texts.
     """
+    import pyarrow as pa
+
     names = FORMATS[format_]
     for name in names:
         if name not in table.column_names:
@@ -31,25 +34,29 @@ def texts(table: pa.Table, format_: str) -> list[str | None]:
     if format_ == "text":
         return _strings(table.column("text"))
     columns = [table.column(name).to_pylist() for name in names]
-    return [None if None in parts else BETWEEN.join(map(said, parts)) for parts in zip(*columns, strict=True)]
+    joined = [None if None in parts else BETWEEN.join(map(said, parts)) for parts in zip(*columns, strict=True)]
+    return pa.array(joined, pa.large_string())
 
 
-def _strings(column: pa.ChunkedArray) -> list[str | None]:
-    """Return the strings of a column, None for what is null or not UTF-8."""
+def _strings(column: pa.ChunkedArray) -> pa.Array:
+    """Return the strings of a column, null for what is not UTF-8."""
     import pyarrow as pa
     import pyarrow.types as is_
 
     if is_.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if is_.is_null(column.type):
+        return pa.nulls(len(column), pa.large_string())
     if not (is_.is_string(column.type) or is_.is_large_string(column.type) or is_.is_string_view(column.type)):
-        if not is_.is_null(column.type):
-            raise KonomiError(f"the source's column text holds {column.type}; expected strings")
-        return [None] * len(column)
+        raise KonomiError(f"the source's column text holds {column.type}; expected strings")
+    whole = column.cast(pa.large_string()).combine_chunks()
+    texts = pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
     try:
-        values: list[str | None] = column.to_pylist()
-        return values
-    except UnicodeDecodeError:
-        return [_decoded(value) for value in column.cast(pa.large_string()).cast(pa.large_binary()).to_pylist()]
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        decoded = [_decoded(value) for value in texts.view(pa.large_binary()).to_pylist()]
+        return pa.array(decoded, pa.large_string())
+    return texts
 
 
 def _decoded(value: bytes | None) -> str | None:
@@ -86,9 +93,9 @@ def prompts(table: pa.Table, format_: str) -> list[str] | None:
 
 
 def useless(table: pa.Table, format_: str) -> list[str | None]:
-    """Return for each row why a model cannot learn from its answers, or None."""
+    """Return for each row why a model cannot learn from its answers, or None; nothing for texts, which have none."""
     if format_ == "text":
-        return [None] * table.num_rows
+        return []
     columns = [table.column(name).to_pylist() for name in FORMATS[format_]]
     rows = (dict(zip(FORMATS[format_], values, strict=True)) for values in zip(*columns, strict=True))
     return [None if None in row.values() else _fault(row, format_) for row in rows]

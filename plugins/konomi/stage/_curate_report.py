@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from konomi.report import Bars, Block, Histogram, Note, Samples, Table
-from konomi.stage._sieve import TEXT, Scores, Sieve
+from konomi.report.figures import size
+from konomi.stage._tally import Scores, Tally
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,38 +36,77 @@ class Cluster:
 
 
 @dataclass(frozen=True)
+class Dropped:
+    """A dropped document."""
+
+    row: int
+    """Its number in the source."""
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Texts that were picked out to be looked at."""
+
+    dropped: Mapping[str, list[Dropped]]
+    """Some by step."""
+    clusters: list[Cluster]
+    """The largest."""
+    kept: list[str]
+
+
+@dataclass(frozen=True)
 class Written:
     """What went into the artifact."""
 
     splits: dict[str, int]
-    clusters: list[Cluster]
-    """The largest."""
-    samples: list[str]
-    """Some of the kept texts."""
+    """Rows of each split."""
+    replaced: list[str]
+    """Columns of the source whose place one of the stage's took."""
     bytes: int
     """Size of the files."""
 
 
-def blocks(sieve: Sieve, written: Written, unread: Mapping[str, int]) -> Iterator[Block]:
+def blocks(
+    tally: Tally, steps: Sequence[str], written: Written, seen: Seen, unread: Mapping[str, int]
+) -> Iterator[Block]:
     """Yield what there is to see; `unread` is what the source itself left out, by reason."""
-    yield _funnel(sieve, written.splits)
+    yield _funnel(tally, steps, written.splits)
     if unread:
         rows = ", ".join(f"{count} for {reason}" for reason, count in sorted(unread.items()))
         yield Note(f"The source left out {sum(unread.values())} rows that it could not read: {rows}.")
-    if sieve.replaced:
-        names = ", ".join(sorted(sieve.replaced))
+    if written.replaced:
+        names = ", ".join(written.replaced)
         yield Note(f"Columns of the source that were replaced by this stage's of the same name: {names}.")
-    if sieve.reasons:
-        yield _reasons(sieve)
-    if sieve.scores:
-        yield _score_table(sieve.scores)
-        yield from _histograms(sieve.scores)
-    for step, sample in sieve.samples.items():
-        texts = [{"reason": str(entry["reason"]), "text": cut(entry[TEXT])} for entry in sample.entries()]
+    if tally.reasons:
+        yield _reasons(tally)
+    if tally.scores:
+        yield _score_table(tally.scores)
+        yield from _histograms(tally.scores)
+    for step, sample in seen.dropped.items():
+        texts = [{"reason": item.reason, "text": cut(item.text)} for item in sample]
         yield Samples(f"Dropped by {step}", texts[:MOST_SAMPLES])
-    if written.clusters:
-        yield Samples("The largest clusters of duplicates", list(map(_cluster, written.clusters)))
-    yield Samples("Kept", [{"text": cut(text)} for text in written.samples])
+    if seen.clusters:
+        yield Samples("The largest clusters of duplicates", list(map(_cluster, seen.clusters)))
+    yield Samples("Kept", [{"text": cut(text)} for text in seen.kept])
+
+
+def figures(tally: Tally, steps: Sequence[str], written: Written, unread: Mapping[str, int]) -> dict[str, Any]:
+    """Return what the manifest records."""
+    return {
+        "documents": tally.documents,
+        "kept": sum(written.splits.values()),
+        **written.splits,
+        "dropped": {step: tally.dropped[step] for step in steps},
+        "reasons": {": ".join(key): count for key, count in sorted(tally.reasons.items())},
+        "rewritten": dict(tally.rewritten),
+        "computed": dict(tally.computed),
+        "unread": dict(unread),
+        "characters": tally.characters,
+        "bytes": tally.bytes,
+        "bytes_written": written.bytes,
+    }
 
 
 def cut(text: str) -> str:
@@ -78,20 +118,26 @@ def cut(text: str) -> str:
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
-def _funnel(sieve: Sieve, splits: Mapping[str, int]) -> Table:
-    rows: list[list[Any]] = [["read", sieve.documents, 0, 0, "100 %"]]
-    left = sieve.documents
-    for step in sieve.steps():
-        left -= sieve.dropped[step]
-        share = f"{100 * left / max(sieve.documents, 1):.1f} %"
-        rows.append([step, left, sieve.dropped[step], sieve.rewritten[step], share])
+def _funnel(tally: Tally, steps: Sequence[str], splits: Mapping[str, int]) -> Table:
+    rows: list[list[Any]] = [["read", tally.documents, 0, 0, "100 %", size(tally.bytes), ""]]
+    left, bytes_ = tally.documents, tally.bytes
+    for step in steps:
+        left -= tally.dropped[step]
+        bytes_ -= tally.dropped_bytes[step]
+        share = f"{100 * left / max(tally.documents, 1):.1f} %"
+        spent = f"{tally.seconds.get(step, 0.0):.2f}"
+        rows.append([step, left, tally.dropped[step], tally.rewritten[step], share, size(bytes_), spent])
     held = " and ".join(f"{count} for {split}" for split, count in splits.items())
-    note = f"{sieve.characters} characters were read. What is left: {held}."
-    return Table("From what was read to what is kept", ["step", "left", "dropped", "rewritten", "share"], rows, note)
+    note = (
+        f"{tally.characters} characters were read. What is left: {held}. Bytes are those of the texts as they were"
+        " read, seconds are added up over all workers."
+    )
+    columns = ["step", "left", "dropped", "rewritten", "share", "text", "seconds"]
+    return Table("From what was read to what is kept", columns, rows, note)
 
 
-def _reasons(sieve: Sieve) -> Bars:
-    often = sorted(sieve.reasons.items(), key=lambda item: (-item[1], item[0]))
+def _reasons(tally: Tally) -> Bars:
+    often = sorted(tally.reasons.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(count for _, count in often[MOST_REASONS:])
     labels = [f"{step}: {reason}" for (step, reason), _ in often[:MOST_REASONS]]
     counts = [count for _, count in often[:MOST_REASONS]]

@@ -1,125 +1,299 @@
-"""The three passes of a curation: sift the rows, find duplicates among what is left, write what is kept."""
+"""The passes of a curation: judge every shard, find duplicates among what is left, choose what is held out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from konomi.dedup import Corpus, Dedup, Duplicates
+from konomi.dedup import Corpus, Cuts, Dedup, Duplicates, Shard
+from konomi.engine import Engine
 from konomi.faults import KonomiError, did_you_mean
 from konomi.job import Job
-from konomi.source import Source
-from konomi.stage import _answers
-from konomi.stage._curate_report import MOST_SAMPLES, Cluster, Written
-from konomi.stage._sieve import DEDUP, JUDGED, TEXT, Lowest, Sieve, hash_of
-from konomi.stage._tables import ShardWriter, conformed, split_name, tables, unified
+from konomi.stage._cutting import Cutting, cut
+from konomi.stage._ingest import BYTES, HASH, INTERNAL, ROW, Piece
+from konomi.stage._judging import Judging, Step, judge
+from konomi.stage._tally import Tally, thinning
+from konomi.store.shelf import Shelf
 
 if TYPE_CHECKING:
     import numpy as np
-    import pyarrow as pa
     from numpy.typing import NDArray
 
-SOURCE_ROW = "source_row"
-CLUSTER_SIZE = "cluster_size"
-LANGUAGE = "language"
+    from konomi.stage._shelves import Shelves
 
-SMOKE_TABLES = 3
-"""Batches of rows that a smoke run takes."""
-SIFTED_ROWS = 1_000_000
-"""Rows of a file between the passes."""
 HASHES = 2**64
-SHOWN_CLUSTERS = 5
+FOUND = "duplicates.npz"
 
 
 @dataclass(frozen=True)
-class Sifted:
-    """The n rows that the filters kept, in files between the passes."""
+class Pairs:
+    """Documents that were dropped for another, by their numbers; arrays of shape (n,)."""
 
-    corpus: Corpus
-    schema: pa.Schema
-    """Columns of all files together."""
-    source_rows: NDArray[np.int64]
-    """Number of each row in the source; shape (n,)."""
-    hashes: NDArray[np.uint64]
-    """What decides on which side a row is held; shape (n,)."""
-    sieve: Sieve
+    by: str
+    """The step that dropped them."""
+    dropped: NDArray[np.int64]
+    kept: NDArray[np.int64]
+    """-1 where the other one is of an earlier corpus."""
+    similarity: NDArray[np.float32]
+    earlier: list[str | None]
 
 
-def sift(job: Job, source: Source, sieve: Sieve, test_by: str, folder: Path) -> tuple[Sifted, dict[str, int]]:
-    """Filter the source's rows into `folder`; return them, and what the source itself left out, by reason.
+@dataclass
+class Documents:
+    """All rows of a source in shards, and which of them are left; a row's number runs over all shards."""
 
-    Raises `KonomiError` where nothing was read or nothing is left.
-    """
-    import numpy as np
+    shards: list[Shard]
+    pieces: list[Piece]
+    column: str
+    tally: Tally
+    pairs: list[Pairs] = field(default_factory=list)
 
-    column = TEXT if sieve.format == TEXT else JUDGED
-    source_rows: list[NDArray[np.int64]] = []
-    hashes: list[NDArray[np.uint64]] = []
-    rows = source.load()
-    batches = islice(tables(rows), SMOKE_TABLES if job.smoke else None)
-    with ShardWriter(folder, lambda number: f"sifted-{number:05}.parquet", SIFTED_ROWS, "lz4") as writer:
-        for batch in job.progress(batches, unit="batch"):
-            table, texts, numbers = sieve.sift(batch)
-            hashes.append(np.array(_sides(table, texts, sieve.format, test_by), dtype=np.uint64))
-            source_rows.append(numbers)
-            writer.add(table, _byte_lengths(table.column(column)))
-    unread: dict[str, int] = dict(getattr(rows, "dropped", {}))
-    if sieve.documents == 0:
-        left_out = f" (it left out {sum(unread.values())} that it could not read)" if unread else ""
-        raise KonomiError(f"{job.name}: the source {source} gave no rows{left_out}")
-    if not writer.paths:
-        fell = ", ".join(f"{step} {count}" for step, count in sieve.dropped.most_common())
+    @classmethod
+    def of(cls, shelf: Shelf, pieces: list[Piece], column: str, tally: Tally) -> Documents:
+        """Return all rows that were read."""
+        return cls([Shard(shelf.path(name)) for piece in pieces for name in piece.shards], pieces, column, tally)
+
+    @cached_property
+    def firsts(self) -> list[int]:
+        """Numbers of the shards' first rows, and of the row after the last."""
+        return list(accumulate((count for piece in self.pieces for count in piece.counts), initial=0))
+
+    @cached_property
+    def stand_for(self) -> NDArray[np.int32]:
+        """How many documents each row stands for: itself, and those that were dropped for it."""
+        import numpy as np
+
+        return np.ones(self.firsts[-1], np.int32)
+
+    def masks(self) -> list[NDArray[np.bool_]]:
+        """Return which rows of each shard are left."""
+        import numpy as np
+
+        counts = [after - before for before, after in zip(self.firsts, self.firsts[1:], strict=False)]
+        return [
+            np.ones(count, np.bool_) if shard.rows is None else shard.rows
+            for shard, count in zip(self.shards, counts, strict=True)
+        ]
+
+    def left(self) -> NDArray[np.int64]:
+        """Return the numbers of the rows that are left."""
+        import numpy as np
+
+        own = [first + np.flatnonzero(mask) for first, mask in zip(self.firsts, self.masks(), strict=False)]
+        return np.concatenate([np.empty(0, np.int64), *own])
+
+    def corpus(self, scratch: Path | None = None) -> Corpus:
+        """Return what is left."""
+        return Corpus(tuple(self.shards), self.column, scratch)
+
+    def keep(self, numbers: NDArray[np.int64]) -> None:
+        """Leave only the rows of these numbers, all of which were left before."""
+        import numpy as np
+
+        chosen = np.zeros(self.firsts[-1], np.bool_)
+        chosen[numbers] = True
+        self.shards = [
+            replace(shard, rows=chosen[first:after])
+            for shard, first, after in zip(self.shards, self.firsts, self.firsts[1:], strict=False)
+        ]
+
+    def facts(self, column: str) -> NDArray[Any]:
+        """Return one of this stage's own columns for all rows."""
+        import numpy as np
+        import pyarrow.parquet as pq
+
+        own = [np.asarray(pq.read_table(shard.path, columns=[column]).column(0)) for shard in self.shards]
+        return np.concatenate([np.empty(0, np.int64), *own]) if own else np.empty(0, np.int64)
+
+    def source_rows(self) -> NDArray[np.int64]:
+        """Return the number in the source of every row."""
+        import numpy as np
+
+        starts = accumulate((piece.rows for piece in self.pieces), initial=0)
+        of_piece = [[start] * sum(piece.counts) for start, piece in zip(starts, self.pieces, strict=False)]
+        offsets = np.concatenate([np.empty(0, np.int64), *map(np.array, of_piece)]).astype(np.int64)
+        return offsets + self.facts(ROW).astype(np.int64)
+
+    def digest(self) -> str:
+        """Return a hash of which rows are left."""
+        import numpy as np
+        from xxhash import xxh3_128
+
+        found = xxh3_128()
+        for mask in self.masks():
+            found.update(np.packbits(mask).tobytes())
+        return str(found.hexdigest())
+
+
+def sift(job: Job, documents: Documents, steps: Sequence[Step], engine: Engine) -> None:
+    """Apply the filters to every shard. Raises `KonomiError` where nothing is left."""
+    every = thinning(documents.firsts[-1])
+    tasks = [
+        Judging(shard, documents.column, first, tuple(steps), every)
+        for shard, first in zip(documents.shards, documents.firsts, strict=False)
+    ]
+    judged = job.progress(engine.map(judge, tasks), total=len(tasks), unit="shard")
+    documents.shards = []
+    for found in judged:
+        documents.shards.append(found.shard)
+        documents.tally.add(found.tally)
+    if not any(mask.any() for mask in documents.masks()):
+        tally = documents.tally
+        fell = ", ".join(f"{step} {count}" for step, count in tally.dropped.most_common() if count)
         raise KonomiError(
-            f"{job.name}: none of {sieve.documents} documents is left; dropped by {fell};"
-            f" most often for: {sieve.reasons.most_common(1)[0][0][1]}; loosen that filter or leave it out"
+            f"{job.name}: none of {sum(piece.rows for piece in documents.pieces)} documents is left; dropped by {fell};"
+            f" most often for: {tally.reasons.most_common(1)[0][0][1]}; loosen that filter or leave it out"
         )
-    corpus = Corpus(tuple(writer.paths), column, scratch=folder)
-    schema = unified(writer.schemas)
-    return Sifted(corpus, schema, np.concatenate(source_rows), np.concatenate(hashes), sieve), unread
 
 
-def _sides(table: pa.Table, texts: Sequence[str], format_: str, test_by: str) -> list[int]:
-    """Return the hash of what decides on which side each row is held."""
-    if test_by:
-        if test_by not in table.column_names:
-            hint = did_you_mean(test_by, table.column_names)
-            raise KonomiError(f"test_by: the rows have no column {test_by}; {hint}")
-        return [hash_of(repr(value)) for value in table.column(test_by).to_pylist()]
-    prompts = _answers.prompts(table, format_) or texts
-    return [hash_of(prompt or text) for prompt, text in zip(prompts, texts, strict=True)]
-
-
-def duplicates_in(sifted: Sifted, dedup: Dedup) -> Duplicates:
-    """Return the duplicates among the rows, after a look at whether they make sense."""
+def deduplicate(job: Job, documents: Documents, by: str, dedup: Dedup, shelves: Shelves, engine: Engine) -> None:
+    """Drop the duplicates among what is left, and cut out passages that the deduplicator found elsewhere."""
     import numpy as np
 
-    found = dedup.find(sifted.corpus)
-    rows = len(sifted.source_rows)
-    for name in ("cluster", "keep", "similarity"):
-        values = getattr(found, name)
-        if values.shape != (rows,):
-            raise KonomiError(f"dedup {type(dedup).__name__} was given {rows} documents, its {name} has {values.shape}")
-    if (found.keep != (found.cluster == np.arange(rows))).any() or not found.keep[found.cluster].all():
-        raise KonomiError(f"dedup {type(dedup).__name__} did not keep exactly one document of each cluster")
+    begin = time.perf_counter()
+    left, shelf = documents.left(), shelves.duplicates(documents, by, dedup)
+    found = _found(job, documents, dedup, shelf, len(left))
+    dropped = np.flatnonzero(~found.keep)
+    names: Sequence[str | None] = found.earlier if found.earlier is not None else [None] * len(left)
+    earlier = [names[row] for row in dropped.tolist()]
+    heads = left[found.cluster[dropped]]
+    heads[[item is not None for item in earlier]] = -1
+    pairs = Pairs(by, left[dropped], heads, found.similarity[dropped], earlier)
+    documents.pairs.append(pairs)
+    inside = pairs.kept >= 0
+    np.add.at(documents.stand_for, pairs.kept[inside], documents.stand_for[pairs.dropped[inside]])
+    documents.keep(left[found.keep])
+    _count(documents, pairs)
+    if found.cuts is not None and len(found.cuts.document):
+        shelves.cut(documents, dedup)
+        _cut(job, documents, by, found.cuts, left, shelf, engine)
+    documents.tally.take({by: time.perf_counter() - begin})
+
+
+def _found(job: Job, documents: Documents, dedup: Dedup, shelf: Shelf, count: int) -> Duplicates:
+    """Return the duplicates, from the shelf where they were found before; raises where they make no sense."""
+    if shelf.has(FOUND):
+        return _load(shelf.path(FOUND))
+    scratch = job.work / "scratch"
+    scratch.mkdir(parents=True, exist_ok=True)
+    found = dedup.find(documents.corpus(scratch))
+    _check(found, count, type(dedup).__name__)
+    with shelf.put(FOUND) as path:
+        _save(found, path)
     return found
 
 
-def held_out(hashes: NDArray[np.uint64], keep: NDArray[np.bool_], share: float, rows: int) -> NDArray[np.bool_]:
-    """Return which of the kept rows are held out: those with the lowest hashes, equal hashes together."""
+def _check(found: Duplicates, rows: int, name: str) -> None:
     import numpy as np
 
-    none = np.zeros(len(hashes), np.bool_)
+    for what in ("cluster", "keep", "similarity"):
+        values = getattr(found, what)
+        if values.shape != (rows,):
+            raise KonomiError(f"dedup {name} was given {rows} documents, its {what} has {values.shape}")
+    known = np.zeros(rows, np.bool_)
+    if found.earlier is not None:
+        known = np.array([item is not None for item in found.earlier], np.bool_)
+    own = found.cluster == np.arange(rows)
+    if (found.keep != (own & ~known)).any() or (known & ~own).any() or not found.keep[found.cluster[~known]].all():
+        raise KonomiError(f"dedup {name} did not keep exactly one document of each cluster")
+
+
+def _save(found: Duplicates, path: Path) -> None:
+    import numpy as np
+
+    arrays: dict[str, Any] = {"cluster": found.cluster, "keep": found.keep, "similarity": found.similarity}
+    if found.earlier is not None:
+        rows = [row for row, item in enumerate(found.earlier) if item is not None]
+        arrays |= {
+            "earlier_row": np.array(rows, np.int64),
+            "earlier": np.array([found.earlier[row] for row in rows], "U"),
+        }
+    if found.cuts is not None:
+        arrays |= {f"cuts_{name}": values for name, values in vars(found.cuts).items()}
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _load(path: Path) -> Duplicates:
+    import numpy as np
+
+    with np.load(path) as held:
+        arrays = {name: held[name] for name in held.files}
+    earlier: list[str | None] | None = None
+    if "earlier" in arrays:
+        earlier = [None] * len(arrays["keep"])
+        for row, item in zip(arrays["earlier_row"].tolist(), arrays["earlier"].tolist(), strict=True):
+            earlier[row] = item
+    names = ("document", "start", "end")
+    cuts = Cuts(*(arrays[f"cuts_{name}"] for name in names)) if "cuts_document" in arrays else None
+    return Duplicates(arrays["cluster"], arrays["keep"], arrays["similarity"], earlier, cuts)
+
+
+def _count(documents: Documents, pairs: Pairs) -> None:
+    """Enter dropped duplicates into the books."""
+    import numpy as np
+
+    tally, count = documents.tally, len(pairs.dropped)
+    if not count:
+        return
+    same = int((pairs.similarity == 1).sum())
+    known = len(pairs.kept) - int((pairs.kept >= 0).sum())
+    tally.dropped[pairs.by] += count
+    tally.dropped_bytes[pairs.by] += int(documents.facts(BYTES)[pairs.dropped].sum())
+    for kind, found in (("same as another", same), ("similar to another", count - same)):
+        if found:
+            tally.reasons[pairs.by, kind] += found
+    if known:
+        tally.reasons[pairs.by, "among these, of an earlier corpus"] += known
+    hashes = documents.facts(HASH)[pairs.dropped]
+    source_rows = documents.source_rows()
+    from konomi.stage._tally import SAMPLED_TEXTS, Lowest
+
+    sample = tally.samples.setdefault(pairs.by, Lowest(SAMPLED_TEXTS))
+    for index in np.argsort(hashes, kind="stable")[:SAMPLED_TEXTS].tolist():
+        other = pairs.earlier[index] or f"row {source_rows[pairs.kept[index]]}"
+        reason = f"similarity {pairs.similarity[index]:.2f} to {other}"
+        row = int(pairs.dropped[index])
+        sample.offer(int(hashes[index]), row, {"row": row, "reason": reason})
+
+
+def _cut(
+    job: Job, documents: Documents, by: str, cuts: Cuts, left: NDArray[np.int64], shelf: Shelf, engine: Engine
+) -> None:
+    """Put a layer without the cut passages over the shards, and drop the documents of which nothing is left."""
+    import numpy as np
+
+    rows = left[cuts.document]
+    tasks = []
+    for shard, first, after in zip(documents.shards, documents.firsts, documents.firsts[1:], strict=False):
+        own = np.flatnonzero((rows >= first) & (rows < after))
+        tasks.append(Cutting(shard, documents.column, rows[own] - first, cuts.start[own], cuts.end[own], shelf))
+    documents.shards = []
+    made = job.progress(engine.map(cut, tasks), total=len(tasks), unit="shard")
+    for first, done in zip(documents.firsts, made, strict=False):
+        documents.shards.append(done.shard)
+        for row in done.emptied:
+            documents.tally.drop(by, "nothing is left after cutting", first + row, 0, 0)
+        documents.tally.rewritten[by] += done.rewritten
+
+
+def held_out(hashes: NDArray[np.uint64], share: float, rows: int) -> NDArray[np.bool_]:
+    """Return which of the rows are held out: those with the lowest hashes, equal hashes together."""
+    import numpy as np
+
     if not (share or rows):
-        return none
-    ordered = np.sort(hashes[keep])
+        return np.zeros(len(hashes), np.bool_)
+    ordered = np.sort(hashes)
     # a share goes by the hash alone, so that a row stays on its side when others come; but one row at the least
     least = max(np.uint64(int(share * HASHES)), ordered[0])
     limit = ordered[min(rows, len(ordered)) - 1] if rows else least
-    found: NDArray[np.bool_] = keep & (hashes <= limit)
-    if (found == keep).all():
+    found: NDArray[np.bool_] = hashes <= limit
+    if found.all():
         raise KonomiError(
             f"all of {len(ordered)} rows would be held out and none be trained on: too few rows, or all have the same"
             " prompt or value of test_by; hold out fewer, or give test_by a column that differs"
@@ -127,151 +301,26 @@ def held_out(hashes: NDArray[np.uint64], keep: NDArray[np.bool_], share: float, 
     return found
 
 
-def write(
-    job: Job, sifted: Sifted, duplicates: Duplicates, test: NDArray[np.bool_], language: str, shard_rows: int
-) -> Written:
-    """Write the kept rows by split, the sample of the dropped ones, and the list of duplicates."""
+def sides(documents: Documents, test_by: str) -> NDArray[np.uint64]:
+    """Return the hash of what decides on which side each of the rows that are left is held."""
     import numpy as np
+
+    from konomi.stage._ingest import hashes_of
+
+    if not test_by:
+        return np.asarray(documents.facts(HASH)[documents.left()], np.uint64)
+    try:
+        values = documents.corpus().values(test_by)
+    except KonomiError as error:
+        names = _columns(documents)
+        raise KonomiError(f"test_by: the rows have no column {test_by}; {did_you_mean(test_by, names)}") from error
     import pyarrow as pa
 
-    sizes = np.bincount(duplicates.cluster, minlength=len(duplicates.keep)).astype(np.int32)
-    members = {"train": duplicates.keep & ~test, "test": test}
-    counts = {split: int(chosen.sum()) for split, chosen in members.items() if chosen.any()}
-    reading = _Reading(sifted, duplicates, sizes)
-    added = {LANGUAGE: pa.string()} if language else {}
-    schema = _published(sifted, {**added, SOURCE_ROW: pa.int64(), CLUSTER_SIZE: pa.int32()})
-    writers = {
-        split: ShardWriter(job.out / "data", split_name(split, rows, shard_rows), shard_rows)
-        for split, rows in counts.items()
-    }
-    for start, table in job.progress(_stored(sifted), unit="batch"):
-        own = slice(start, start + table.num_rows)
-        texts = table.column(sifted.corpus.column)
-        reading.look(texts, own)
-        extra = {SOURCE_ROW: sifted.source_rows[own], CLUSTER_SIZE: sizes[own]}
-        if language:
-            extra[LANGUAGE] = pa.repeat(pa.scalar(language), table.num_rows)
-        whole = _completed(table, extra, schema)
-        lengths = _byte_lengths(texts)
-        for split, writer in writers.items():
-            chosen = members[split][own]
-            writer.add(whole.filter(pa.array(chosen)), lengths[chosen])
-    for writer in writers.values():
-        writer.finish()
-    _write_duplicates(job.out, sifted, duplicates)
-    _write_dropped(job.out, sifted.sieve)
-    size = sum(path.stat().st_size for writer in writers.values() for path in writer.paths)
-    return Written(counts, reading.clusters(), reading.kept(), size)
+    return hashes_of(pa.array(map(repr, values.to_pylist()), pa.large_string()))
 
 
-def _published(sifted: Sifted, added: Mapping[str, pa.DataType]) -> pa.Schema:
-    """Return the columns of the artifact: the source's, the scores, and this stage's own."""
-    import pyarrow as pa
-
-    own = [field for field in sifted.schema if field.name not in (JUDGED, *added)]
-    sifted.sieve.replaced |= {name for name in sifted.schema.names if name in added}
-    return pa.schema([*own, *(pa.field(name, type_) for name, type_ in added.items())])
-
-
-def _completed(table: pa.Table, extra: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
-    import pyarrow as pa
-
-    table = table.drop_columns([name for name in extra if name in table.column_names])
-    for name, values in extra.items():
-        table = table.append_column(name, values if isinstance(values, pa.Array) else pa.array(values))
-    return conformed(table, schema)
-
-
-def _stored(sifted: Sifted) -> Iterator[tuple[int, pa.Table]]:
-    """Yield the rows between the passes, a row group at a time, each with the number of its first."""
+def _columns(documents: Documents) -> list[str]:
     import pyarrow.parquet as pq
 
-    start = 0
-    for shard in sifted.corpus.shards:
-        with pq.ParquetFile(shard) as file:
-            for group in range(file.num_row_groups):
-                table = file.read_row_group(group)
-                yield start, table
-                start += table.num_rows
-
-
-def _byte_lengths(texts: pa.ChunkedArray) -> NDArray[np.int64]:
-    import numpy as np
-    import pyarrow.compute as pc
-
-    return np.asarray(pc.binary_length(texts), dtype=np.int64)
-
-
-class _Reading:
-    """Texts to show, picked up while the rows go by."""
-
-    def __init__(self, sifted: Sifted, duplicates: Duplicates, sizes: NDArray[np.int32]) -> None:
-        import numpy as np
-
-        self.sifted, self.duplicates, self.sizes = sifted, duplicates, sizes
-        heads = np.flatnonzero(sizes > 1)
-        self.heads = heads[np.argsort(-sizes[heads], kind="stable")][:SHOWN_CLUSTERS].tolist()
-        self.least = {head: self._least_similar(head) for head in self.heads}
-        self.wanted = np.array(sorted({*self.heads, *self.least.values()}), dtype=np.int64)
-        self.texts: dict[int, str] = {}
-        self.sample = Lowest(MOST_SAMPLES)
-
-    def _least_similar(self, head: int) -> int:
-        import numpy as np
-
-        members = np.flatnonzero(self.duplicates.cluster == head)
-        return int(members[np.argmin(self.duplicates.similarity[members])])
-
-    def look(self, texts: pa.ChunkedArray, own: slice) -> None:
-        """Pick up what is wanted of a batch, and write down what was dropped as a duplicate."""
-        for row in self.wanted[(self.wanted >= own.start) & (self.wanted < own.stop)].tolist():
-            self.texts[row] = texts[row - own.start].as_py()
-        hashes, keep = self.sifted.hashes[own].tolist(), self.duplicates.keep[own].tolist()
-        for offset, (hash_, kept) in enumerate(zip(hashes, keep, strict=True)):
-            row = own.start + offset
-            number = int(self.sifted.source_rows[row])
-            if kept:  # by the highest hashes, because the lowest are held out
-                self.sample.offer(HASHES - 1 - hash_, number, {TEXT: texts[offset]})
-            else:
-                head, similarity = self.duplicates.cluster[row], self.duplicates.similarity[row]
-                reason = f"similarity {similarity:.2f} to row {self.sifted.source_rows[head]}"
-                kind = "same as another" if similarity == 1 else "similar to another"
-                self.sifted.sieve.drop(DEDUP, reason, number, texts[offset].as_py(), counted_as=kind)
-
-    def clusters(self) -> list[Cluster]:
-        """Return the largest clusters."""
-        return [
-            Cluster(
-                int(self.sizes[head]), self.texts[head], self.texts[other], float(self.duplicates.similarity[other])
-            )
-            for head, other in self.least.items()
-        ]
-
-    def kept(self) -> list[str]:
-        """Return some of the texts that are kept."""
-        return [entry[TEXT].as_py() for entry in self.sample.entries()]
-
-
-def _write_duplicates(out: Path, sifted: Sifted, duplicates: Duplicates) -> None:
-    """Write which row each duplicate was dropped for."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    dropped = np.flatnonzero(~duplicates.keep)
-    columns = {
-        SOURCE_ROW: sifted.source_rows[dropped],
-        "kept_row": sifted.source_rows[duplicates.cluster[dropped]],
-        "similarity": duplicates.similarity[dropped],
-    }
-    pq.write_table(pa.table(columns), out / "duplicates.parquet", compression="zstd")
-
-
-def _write_dropped(out: Path, sieve: Sieve) -> None:
-    """Write the sample of dropped texts, with their reasons."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    entries = [entry for sample in sieve.samples.values() for entry in sample.entries()]
-    schema = pa.schema({SOURCE_ROW: pa.int64(), "by": pa.string(), "reason": pa.string(), TEXT: pa.string()})
-    pq.write_table(pa.Table.from_pylist(entries, schema=schema), out / "dropped.parquet", compression="zstd")
+    names: Mapping[str, None] = {name: None for shard in documents.shards for name in pq.read_schema(shard.path).names}
+    return [name for name in names if name not in INTERNAL]

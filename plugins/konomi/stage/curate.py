@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from konomi.dedup import Dedup
+from konomi.engine import Engine
 from konomi.faults import Fault, did_you_mean
 from konomi.fields import UNKNOWN, choice, choices
 from konomi.filter import Filter
@@ -22,12 +23,14 @@ LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 """A language tag: `ja`, `en`, `zh-Hant` (BCP 47)."""
 
 
-@register("stage", "curate")
+@register("stage", "curate", version=2)
 @dataclass(frozen=True)
 class Curate:
     """Read rows, filter and deduplicate them, and hold some out.
 
-    Every filter sees what the ones before it kept; its scores become columns (`repetition_duplicate_lines`). Rows that
+    Every filter sees what the ones before it kept; its scores become columns (`repetition_duplicate_lines`). Rows and
+    scores are kept shard by shard beside the artifacts, so that another limit reads them again, and a run that was
+    killed goes on from the last whole shard. Rows that
     are no plain text (conversations, pairs) are judged by their texts joined, and are never rewritten. The held-out
     rows are chosen by a hash after deduplication, so that near-duplicates do not stand on both sides.
 
@@ -42,6 +45,10 @@ class Curate:
     """What rewrites and judges texts, in order."""
     dedup: Dedup = choice("dedup", "minhash")
     """What finds duplicates among the rows that the filters kept."""
+    before: Dedup = choice("dedup", "none")
+    """What finds duplicates before the filters judge: `before=exact` spares them equal documents."""
+    engine: Engine = choice("engine", "local", in_key=False)
+    """What carries out the work on the shards: the cores of this machine, or a cluster."""
     language: str = ""
     """Language tag (`ja`, `en`) to write into a column `language`; empty writes none."""
     test_share: float = 0.0
@@ -76,7 +83,7 @@ class Curate:
         yield from self._check_columns()
 
     def _check_format(self) -> Iterator[Fault]:
-        from konomi.stage._sieve import TEXT
+        from konomi.stage._ingest import TEXT
 
         format_ = self.source.format()
         if format_ == UNKNOWN:
@@ -104,36 +111,41 @@ class Curate:
             yield Fault("dedup.keep_by", f"neither the source nor a filter has a column {keep_by}", hint)
 
     def run(self, job: Job) -> None:
-        from konomi.stage._curate_report import blocks
-        from konomi.stage._curation import duplicates_in, held_out, sift, write
-        from konomi.stage._sieve import Sieve
+        from konomi.stage import _curate_report, _export, _looking
+        from konomi.stage._curation import Documents, deduplicate, held_out, sides, sift
+        from konomi.stage._ingest import TEXT, column_of, ingest, tally_of, unread
+        from konomi.stage._shelves import Shelves
+        from konomi.stage._tally import BEFORE, DEDUP, steps
 
         job.out.mkdir(parents=True, exist_ok=True)
+        drop = self.on_error is OnError["drop"]
+        shelves = Shelves(job, self.source, drop_unreadable=drop)
         clock = [time.perf_counter()]
-        folder = job.work / "sifted"
-        shutil.rmtree(folder, ignore_errors=True)
-        sieve = Sieve(self.filter, self.makes, self.on_error is OnError["drop"])
-        sifted, unread = sift(job, self.source, sieve, self.test_by, folder)
+        rows = shelves.rows()
+        pieces = ingest(job, self.source, rows, drop, self.engine)
+        documents = Documents.of(rows, pieces, column_of(self.makes), tally_of(pieces))
         clock.append(time.perf_counter())
-        job.check_stop()
-        duplicates = duplicates_in(sifted, self.dedup)
+        if self._looks_before():
+            deduplicate(job, documents, BEFORE, self.before, shelves, self.engine)
+        sift(job, documents, shelves.steps(self.filter), self.engine)
         clock.append(time.perf_counter())
-        test = held_out(sifted.hashes, duplicates.keep, self.test_share, self.test_rows)
-        written = write(job, sifted, duplicates, test, self.language, self.shard_rows)
+        deduplicate(job, documents, DEDUP, self.dedup, shelves, self.engine)
         clock.append(time.perf_counter())
-        shutil.rmtree(folder)
-        job.show(*blocks(sieve, written, unread))
+        test = held_out(sides(documents, self.test_by), self.test_share, self.test_rows)
+        written = _export.export(job, documents, test, self.language, self.shard_rows, self.engine)
+        seen = _looking.look(job.out, documents)
+        clock.append(time.perf_counter())
+        names = steps(documents.tally, [*self.filter], answers=self.makes != TEXT, before=self._looks_before())
+        job.show(*_curate_report.blocks(documents.tally, names, written, seen, unread(pieces)))
         seconds = [round(later - earlier, 2) for earlier, later in pairwise(clock)]
         job.figures(
-            documents=sieve.documents,
-            kept=sum(written.splits.values()),
-            **written.splits,
-            dropped={step: sieve.dropped[step] for step in sieve.steps()},
-            reasons={": ".join(key): count for key, count in sorted(sieve.reasons.items())},
-            rewritten=dict(sieve.rewritten),
-            unread=unread,
-            characters=sieve.characters,
-            bytes=sieve.bytes,
-            bytes_written=written.bytes,
-            seconds=dict(zip(("filter", "dedup", "write"), seconds, strict=True)),
+            **_curate_report.figures(documents.tally, names, written, unread(pieces)),
+            seconds=dict(zip(("read", "filter", "dedup", "write"), seconds, strict=True)),
         )
+        for left_over in ("scratch", "shelves"):
+            shutil.rmtree(job.work / left_over, ignore_errors=True)
+
+    def _looks_before(self) -> bool:
+        from konomi.dedup.none import NoDedup
+
+        return not isinstance(self.before, NoDedup)

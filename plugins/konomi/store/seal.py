@@ -93,6 +93,11 @@ def sync_tree(folder: Path) -> None:
         sync_folder(Path(top))
 
 
+def sync_file(path: Path) -> None:
+    """Write a file to the disk."""
+    _sync(path, os.O_RDONLY)
+
+
 def sync_folder(folder: Path) -> None:
     """Write a folder's own entries to the disk, so that a rename in it outlives a power cut."""
     _sync(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
