@@ -137,9 +137,10 @@ def sift(job: Job, documents: Documents, steps: Sequence[Step], engine: Engine) 
         Judging(shard, documents.column, first, tuple(steps), every)
         for shard, first in zip(documents.shards, documents.firsts, strict=False)
     ]
-    judged = job.progress(engine.map(judge, tasks), total=len(tasks), unit="shard")
+    known = all(step.shelf.has(shard.path.name) for step in steps for shard in documents.shards)
+    judged = map(judge, tasks) if known else engine.map(judge, tasks)  # limits alone are not worth a process
     documents.shards = []
-    for found in judged:
+    for found in job.progress(judged, total=len(tasks), unit="shard"):
         documents.shards.append(found.shard)
         documents.tally.add(found.tally)
     if not any(mask.any() for mask in documents.masks()):
