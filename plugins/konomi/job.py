@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from konomi.faults import Stopped
 from konomi.report import Block, to_json
+from konomi.store.artifact import Artifact
 from konomi.store.shelf import Shelf, shelf_name
 
 T = TypeVar("T")
@@ -59,12 +60,16 @@ class Job:
     shown: list[Block] = field(default_factory=list)
 
     def shelf(self, name: str, parts: Mapping[str, Any] | None) -> Shelf:
-        """Return the shelf of what `parts` (JSON values) shape; where that cannot be told, one for this attempt alone."""
+        """Return the shelf of what `parts` (JSON values) shape; one for this attempt alone where that is None."""
         if parts is None or self.smoke or self.shelves is None:
             return Shelf(self.work / "shelves" / shelf_name(name, parts or {}))
         shelf = Shelf(self.shelves / shelf_name(name, parts))
         shelf.refer(self.key)
         return shelf
+
+    def shelves_of(self, artifact: Artifact) -> Path:
+        """Return the folder of the shelves of the store that an artifact lies in, also where it is linked from."""
+        return artifact.path.resolve().parents[1] / "shelves"
 
     def figures(self, **figures: Any) -> None:
         """Record results (JSON values) in the manifest."""

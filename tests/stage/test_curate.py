@@ -21,8 +21,8 @@ from konomi.filter.repetition import Repetition
 from konomi.job import Job, Stop
 from konomi.stage._curation import held_out
 from konomi.stage._options import OnError
-from konomi.stage._tally import Lowest, Scores, thinning
 from konomi.stage._tables import ShardWriter, split_name, tables
+from konomi.stage._tally import Lowest, Scores, thinning
 from konomi.stage.curate import Curate
 from konomi.store import Artifact
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from konomi.stage._curate_report import MOST_SAMPLES, Cluster, Dropped, Seen
 from konomi.stage._curation import Documents, Pairs
-from konomi.stage._export import SOURCE_ROW
 from konomi.stage._ingest import HASH
 from konomi.stage._judging import TEXT
+from konomi.stage._selection import SOURCE_ROW
 from konomi.stage._tally import ANSWERS
 
 if TYPE_CHECKING:

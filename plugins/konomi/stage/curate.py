@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from konomi.dedup import Dedup
 from konomi.engine import Engine
@@ -17,7 +18,10 @@ from konomi.filter import Filter
 from konomi.job import Job
 from konomi.registry import register
 from konomi.source import FORMATS, Source
-from konomi.stage._options import OnError
+from konomi.stage._options import Layout, OnError, Write
+
+if TYPE_CHECKING:
+    from konomi.stage._selection import Selection
 
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 """A language tag: `ja`, `en`, `zh-Hant` (BCP 47)."""
@@ -61,10 +65,15 @@ class Curate:
     """Most rows of a Parquet file."""
     on_error: OnError = OnError["raise"]
     """What to do with a row without a text: `raise`, or `drop` and count it."""
+    write: Write = Write.rows
+    """What is left behind: the `rows`, or only a `selection` of them, whose texts a stage `export` writes out later."""
+    layout: Layout = Layout.splits
+    """How the files are laid out: `splits` (by number), or `source` (in the folders and files they came from)."""
 
     @property
     def makes(self) -> str:
-        return self.source.format()
+        format_ = self.source.format()
+        return format_ if self.write is Write.rows or format_ == UNKNOWN else f"selected_{format_}"
 
     def check(self) -> Iterable[Fault]:
         if self.language and not LANGUAGE.fullmatch(self.language):
@@ -77,6 +86,8 @@ class Curate:
             yield Fault("test_rows", "test_share is given as well", "give one of the two")
         if self.test_by and not (self.test_share or self.test_rows):
             yield Fault("test_by", "nothing is held out", "test_share=0.01 holds out a hundredth")
+        if self.layout is Layout.source and self.write is Write.selection:
+            yield Fault("layout", "nothing is written but a selection", "give layout=source to the stage that exports")
         if self.shard_rows < 1:
             yield Fault("shard_rows", f"{self.shard_rows}; expected at least 1", "shard_rows=100000")
         yield from self._check_format()
@@ -111,9 +122,11 @@ class Curate:
             yield Fault("dedup.keep_by", f"neither the source nor a filter has a column {keep_by}", hint)
 
     def run(self, job: Job) -> None:
-        from konomi.stage import _curate_report, _export, _looking
+        from konomi.stage import _curate_report, _looking
+        from konomi.stage._curate_report import Written
         from konomi.stage._curation import Documents, deduplicate, held_out, sides, sift
         from konomi.stage._ingest import TEXT, column_of, ingest, tally_of, unread
+        from konomi.stage._selection import select
         from konomi.stage._shelves import Shelves
         from konomi.stage._tally import BEFORE, DEDUP, steps
 
@@ -123,7 +136,7 @@ class Curate:
         clock = [time.perf_counter()]
         rows = shelves.rows()
         pieces = ingest(job, self.source, rows, drop, self.engine)
-        documents = Documents.of(rows, pieces, column_of(self.makes), tally_of(pieces))
+        documents = Documents.of(rows, pieces, column_of(self.source.format()), tally_of(pieces))
         clock.append(time.perf_counter())
         if self._looks_before():
             deduplicate(job, documents, BEFORE, self.before, shelves, self.engine)
@@ -132,10 +145,15 @@ class Curate:
         deduplicate(job, documents, DEDUP, self.dedup, shelves, self.engine)
         clock.append(time.perf_counter())
         test = held_out(sides(documents, self.test_by), self.test_share, self.test_rows)
-        written = _export.export(job, documents, test, self.language, self.shard_rows, self.engine)
+        selection, replaced = select(documents, test, self.language)
+        written = Written(
+            {split: len(places) for split, places in selection.splits().items()}, replaced, self._write(job, selection)
+        )
         seen = _looking.look(job.out, documents)
         clock.append(time.perf_counter())
-        names = steps(documents.tally, [*self.filter], answers=self.makes != TEXT, before=self._looks_before())
+        names = steps(
+            documents.tally, [*self.filter], answers=self.source.format() != TEXT, before=self._looks_before()
+        )
         job.show(*_curate_report.blocks(documents.tally, names, written, seen, unread(pieces)))
         seconds = [round(later - earlier, 2) for earlier, later in pairwise(clock)]
         job.figures(
@@ -144,6 +162,15 @@ class Curate:
         )
         for left_over in ("scratch", "shelves"):
             shutil.rmtree(job.work / left_over, ignore_errors=True)
+
+    def _write(self, job: Job, selection: Selection) -> int:
+        """Write the rows, or which they are; returns the bytes."""
+        from konomi.stage._export import export
+        from konomi.stage._selection import save
+
+        if self.write is Write.rows:
+            return export(job, selection, self.shard_rows, self.layout, self.engine)
+        return save(selection, job.out / "selection", job.shelves or job.work / "shelves")
 
     def _looks_before(self) -> bool:
         from konomi.dedup.none import NoDedup

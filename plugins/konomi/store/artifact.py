@@ -36,8 +36,8 @@ def _damaged(file: Path, why: str) -> str:
 class Artifact:
     """An immutable folder in the store, or the place where one will be.
 
-    Data is under `data/` as `train-*.parquet` and `test-*.parquet`, so that `datasets.load_dataset(artifact.path)`
-    reads it; a model is what `save_pretrained` wrote, at the top of the folder.
+    Data is under `data/` as `train-*.parquet` and `test-*.parquet`, or in folders `train/` and `test/`, so that
+    `datasets.load_dataset(artifact.path)` reads it; a model is what `save_pretrained` wrote, at the top of the folder.
     """
 
     stage: str
@@ -50,7 +50,9 @@ class Artifact:
 
     def shards(self, split: str = "train") -> list[Path]:
         """Return the Parquet files of a split, in order; empty where there is none."""
-        return sorted((self.path / "data").glob(f"{split}-*.parquet"))
+        data = self.path / "data"
+        inside = (path for path in (data / split).rglob("*.parquet") if path.is_file())
+        return [*sorted(data.glob(f"{split}-*.parquet")), *sorted(inside)]
 
     def manifest(self) -> dict[str, Any]:
         """Return the manifest: configuration, versions, times, lineage, results."""
