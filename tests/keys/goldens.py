@@ -254,6 +254,7 @@ def curated(folder: Path) -> Any:
     stage = plugin(
         "stage/curate", source=plugin("source/artifact", data=_texts(folder)), dedup=plugin("dedup/minhash"),
         filter={name: plugin(f"filter/{name}") for name in ("repetition", "length")}, language="ja", test_share=0.3,
+        before=plugin("dedup/none"), engine=plugin("engine/local"),
     )  # fmt: skip
     return _tables(stage, folder)
 
@@ -296,6 +297,7 @@ def _tables(stage: Any, folder: Path) -> Any:
 
 
 WITHOUT: dict[str, str] = {
+    "engine/local": "carries out tasks; shapes no byte",
     "compute/local": "launches; shapes no byte",
     "compute/ddp": "launches; its number of processes is in the global batch",
     "model/tiny": "its weights are torch's, seeded",
@@ -311,6 +313,7 @@ WITHOUT: dict[str, str] = {
     "stage/reference": "compared with plain forward passes in tests/stage/test_reference.py",
     "stage/extend_vocab": "its parts are in vocab/continued_bpe and embedding_init/mean_of_subwords",
     "stage/evaluate": "its rows are the tasks'",
+    "stage/export": "writes what stage/curate writes, by the same code",
 }  # fmt: skip
 """Plugins without a golden output, and why."""
 

@@ -17,6 +17,8 @@ import pytest
 from konomi.compute.local import Local
 from konomi.dedup.exact import Exact
 from konomi.dedup.minhash import MinHash
+from konomi.dedup.none import NoDedup
+from konomi.engine.local import LocalEngine
 from konomi.fields import in_key
 from konomi.filter.normalize import Normalize
 from konomi.filter.repetition import Repetition
@@ -51,9 +53,12 @@ def digests(folder: Path, *patterns: str) -> dict[str, str]:
 
 
 def made(stage: Any, folder: Path) -> dict[str, str]:
+    """Return the hash of each file that a stage leaves, but for its report, which tells how long each step took."""
     job = make_job(folder, name="stage", recipe="recipe")
     stage.run(job)
-    return digests(job.out)
+    found = digests(job.out)
+    found.pop("report.json", None)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +78,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def curate(corpus: Path, **fields: Any) -> Curate:
     plugins = {"source": Files(path=str(corpus)), "filter": {"normalize": Normalize()}, "dedup": MinHash()}
+    plugins |= {"before": NoDedup(), "engine": LocalEngine()}
     return Curate(**{**plugins, "test_share": 0.1, **fields})
 
 
@@ -82,6 +88,7 @@ CURATIONS: dict[str, Callable[[Path, Path], tuple[Curate, Curate]]] = {
     "filter/repetition.threads": lambda corpus, other: tuple(
         curate(corpus, filter={"repetition": Repetition(threads=n)}) for n in (1, 3)
     ),
+    "engine/local.workers": lambda corpus, other: tuple(curate(corpus, engine=LocalEngine(workers=n)) for n in (1, 3)),
     "source/files.path": lambda corpus, other: (curate(corpus), curate(other)),
     "source/files.max_ratio": lambda corpus, other: tuple(
         curate(corpus, source=Files(path=str(corpus), max_ratio=n)) for n in (200, 999)
@@ -90,6 +97,10 @@ CURATIONS: dict[str, Callable[[Path, Path], tuple[Curate, Curate]]] = {
         curate(folder, source=Hub(path=str(folder), data_files=["*.jsonl"])) for folder in (corpus, other)
     ),
 }  # type: ignore[assignment]
+
+
+ENGINES = {"stage/curate.engine", "stage/export.engine"}
+"""Which engine is no more than who calls the same functions; tests/engine compares what they leave."""
 
 
 @pytest.mark.parametrize("field", CURATIONS)
@@ -193,5 +204,5 @@ def test_every_field_outside_the_key_is_run_or_has_its_reason() -> None:
     outside = {
         f"{entry.id}.{field.name}" for entry in ours() for field in dataclasses.fields(entry.cls) if not in_key(field)
     }
-    run = {*CURATIONS, "stage/tokenize.chat_template", "model/hub.name_or_path"}
+    run = {*CURATIONS, "stage/tokenize.chat_template", "model/hub.name_or_path", *ENGINES}
     assert outside == run | set(ELSEWHERE)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from konomi.dedup import Shard
+from konomi.failures import blaming
 from konomi.faults import KonomiError
 from konomi.filter import Annotation, Filter
 from konomi.stage._ingest import BYTES, HASH
@@ -154,7 +155,8 @@ def _found(step: Step, path: Path, texts: _Texts, alive: NDArray[np.bool_], tall
     new = np.flatnonzero(alive & ~seen)
     if held is not None and not len(new):
         return held
-    parts = [_looked_at(step, chunk) for chunk in _batches(texts.take(new))]
+    with blaming(f"filter {step.name}"):
+        parts = [_looked_at(step, chunk) for chunk in _batches(texts.take(new))]
     fresh = pa.concat_tables(parts, promote_options="permissive")
     merged = _scattered(fresh, new, len(alive)) if held is None else _merged(held, fresh, new)
     seen[new] = True
@@ -264,7 +266,8 @@ def _reasons(step: Step, found: pa.Table, rows: NDArray[np.int64]) -> list[str |
         reasons: list[str | None] = _chosen(found.column(REASON), rows).to_pylist()
         return reasons
     scores = _scores(step, found, rows)
-    decided: list[str | None] = step.filter.decide(scores) if scores else [None] * len(rows)  # type: ignore[attr-defined]
+    with blaming(f"filter {step.name}"):
+        decided: list[str | None] = step.filter.decide(scores) if scores else [None] * len(rows)  # type: ignore[attr-defined]
     _check(step.name, {"reasons": decided}, len(rows))
     return decided
 
