@@ -179,7 +179,7 @@ def deduplicate(job: Job, documents: Documents, by: str, dedup: Dedup, shelves: 
 
 def _found(job: Job, documents: Documents, dedup: Dedup, shelf: Shelf, count: int) -> Duplicates:
     """Return the duplicates, from the shelf where they were found before; raises where they make no sense."""
-    if shelf.has(FOUND):
+    if shelf.whole(FOUND):
         return _load(shelf.path(FOUND))
     scratch = job.work / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)

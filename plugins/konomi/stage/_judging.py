@@ -19,7 +19,7 @@ from konomi.faults import KonomiError
 from konomi.filter import Annotation, Filter
 from konomi.stage._ingest import BYTES, HASH
 from konomi.stage._tally import Scores, Tally
-from konomi.store.shelf import Shelf
+from konomi.store.shelf import Shelf, reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +71,8 @@ def judge(task: Judging) -> Judged:
     import numpy as np
     import pyarrow.parquet as pq
 
-    facts = pq.read_table(task.shard.path, columns=[BYTES, HASH])
+    with reading(task.shard.path):
+        facts = pq.read_table(task.shard.path, columns=[BYTES, HASH])
     sizes, hashes = np.asarray(facts.column(BYTES)), np.asarray(facts.column(HASH))
     alive = np.ones(len(sizes), np.bool_) if task.shard.rows is None else task.shard.rows.copy()
     texts = _Texts(task.shard, task.column)
@@ -125,7 +126,10 @@ def layered(path: Path, layers: tuple[Path, ...], column: str) -> pa.Array:
     import pyarrow.parquet as pq
 
     own = [(path, column), *((layer, TEXT) for layer in layers)]
-    found = [_one(pq.read_table(at, columns=[name]).column(0).cast(pa.large_string())) for at, name in own]
+    found = []
+    for at, name in own:
+        with reading(at):
+            found.append(_one(pq.read_table(at, columns=[name]).column(0).cast(pa.large_string())))
     return found[0] if len(found) == 1 else pc.coalesce(*reversed(found))
 
 
@@ -148,9 +152,8 @@ def _found(step: Step, path: Path, texts: _Texts, alive: NDArray[np.bool_], tall
     """Return what a filter finds in a shard, from its shelf where it has looked at every row that is left."""
     import numpy as np
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    held = pq.read_table(step.shelf.path(path.name)) if step.shelf.has(path.name) else None
+    held = _held(step, path.name, len(alive))
     seen = np.zeros(len(alive), np.bool_) if held is None else np.asarray(held.column(SEEN)).copy()
     new = np.flatnonzero(alive & ~seen)
     if held is not None and not len(new):
@@ -165,6 +168,26 @@ def _found(step: Step, path: Path, texts: _Texts, alive: NDArray[np.bool_], tall
         write_like(path, table, at)
     tally.computed[step.name] += len(new)
     return table
+
+
+def _held(step: Step, name: str, count: int) -> pa.Table | None:
+    """Return what is on a filter's shelf; None where nothing is, or where it is damaged."""
+    import pyarrow.parquet as pq
+
+    if not step.shelf.has(name):
+        return None
+    try:
+        table = pq.read_table(step.shelf.path(name))
+        wrong = "" if table.num_rows == count else f"{table.num_rows} rows, not {count}"
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        if getattr(error, "errno", None):
+            raise
+        wrong = str(error)
+    if wrong:
+        step.shelf.drop(name, wrong)
+    return None if wrong else table
 
 
 def _batches(texts: pa.Array) -> Iterator[pa.Array]:

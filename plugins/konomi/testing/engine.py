@@ -158,7 +158,7 @@ class EngineSuite:
         with pytest.raises(KonomiError, match=r"^the row 3 of 日本語\.jsonl has no text$") as konomi:
             self.exhaust(fail, ["konomi"] * 4)
         assert type(konomi.value) is KonomiError
-        with pytest.raises(Stopped, match="^asked to stop$"):
+        with pytest.raises(Stopped, match=r"^asked to stop$"):
             self.exhaust(fail, ["stopped"] * 4)
         with pytest.raises(OSError, match=r"No space left") as disk:
             self.exhaust(fail, ["disk"] * 4)
