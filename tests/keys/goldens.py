@@ -254,6 +254,7 @@ def curated(folder: Path) -> Any:
     stage = plugin(
         "stage/curate", source=plugin("source/artifact", data=_texts(folder)), dedup=plugin("dedup/minhash"),
         filter={name: plugin(f"filter/{name}") for name in ("repetition", "length")}, language="ja", test_share=0.3,
+        before=plugin("dedup/exact"), engine=plugin("engine/local"),
     )  # fmt: skip
     return _tables(stage, folder)
 
@@ -297,6 +298,8 @@ def _tables(stage: Any, folder: Path) -> Any:
 
 WITHOUT: dict[str, str] = {
     "compute/local": "launches; shapes no byte",
+    "engine/local": "carries out; shapes no byte",
+    "stage/export": "writes what stage/curate selects: tests/stage/test_export.py compares their bytes",
     "compute/ddp": "launches; its number of processes is in the global batch",
     "model/tiny": "its weights are torch's, seeded",
     "model/hub": "what it loads is hashed",

@@ -17,6 +17,8 @@ import pytest
 from konomi.compute.local import Local
 from konomi.dedup.exact import Exact
 from konomi.dedup.minhash import MinHash
+from konomi.dedup.none import NoDedup
+from konomi.engine.local import LocalEngine
 from konomi.fields import in_key
 from konomi.filter.normalize import Normalize
 from konomi.filter.repetition import Repetition
@@ -38,6 +40,8 @@ from .survey import key
 ELSEWHERE = {
     "model/hub.revision": "names a commit, which is in the key: tests/model/test_hub.py",
     "source/hub.revision": "names a commit, which is in the key: tests/source/test_hub.py",
+    "stage/curate.engine": "its workers are tried above, one engine beside another in tests/engine",
+    "stage/export.engine": "as with stage/curate",
     "compute/ddp.gpus": "needs GPUs; which of them compute is not what they compute",
     "compute/ddp.port": "where the processes find one another, which tests/trainer tries with a free one each time",
 }
@@ -53,7 +57,9 @@ def digests(folder: Path, *patterns: str) -> dict[str, str]:
 def made(stage: Any, folder: Path) -> dict[str, str]:
     job = make_job(folder, name="stage", recipe="recipe")
     stage.run(job)
-    return digests(job.out)
+    found = digests(job.out)
+    found.pop("report.json", None)  # it tells seconds
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +78,10 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def curate(corpus: Path, **fields: Any) -> Curate:
-    plugins = {"source": Files(path=str(corpus)), "filter": {"normalize": Normalize()}, "dedup": MinHash()}
+    plugins = {
+        "source": Files(path=str(corpus)), "filter": {"normalize": Normalize()}, "dedup": MinHash(),
+        "before": NoDedup(), "engine": LocalEngine(workers=1),
+    }  # fmt: skip
     return Curate(**{**plugins, "test_share": 0.1, **fields})
 
 
@@ -82,6 +91,7 @@ CURATIONS: dict[str, Callable[[Path, Path], tuple[Curate, Curate]]] = {
     "filter/repetition.threads": lambda corpus, other: tuple(
         curate(corpus, filter={"repetition": Repetition(threads=n)}) for n in (1, 3)
     ),
+    "engine/local.workers": lambda corpus, other: tuple(curate(corpus, engine=LocalEngine(workers=n)) for n in (1, 2)),
     "source/files.path": lambda corpus, other: (curate(corpus), curate(other)),
     "source/files.max_ratio": lambda corpus, other: tuple(
         curate(corpus, source=Files(path=str(corpus), max_ratio=n)) for n in (200, 999)

@@ -181,7 +181,7 @@ def _shard(told: Mapping[str, Any], shelves: Path) -> Shard:
     for path in paths:
         if not path.exists():
             raise KonomiError(
-                f"{path} is gone, where the selected texts lie; type the command that selected them again"
+                f"{path} is gone, where selected texts lie; type the command that selected them again"
             )
     layers = 1 + len(told["layers"])
     return Shard(paths[0], None, tuple(paths[1:layers]), tuple(paths[layers:]))
