@@ -68,7 +68,7 @@ def records(file: File, reading: Reading) -> Iterator[Record]:
     }
     row = 0
     try:
-        for row, value in read[file.type](_utf8(_chunks(file, reading), reading), reading):
+        for row, value in read[file.type](_utf8(file_chunks(file, reading), reading), reading):
             yield row, value
     except Broken as broken:
         yield row + 1, broken.bad
@@ -90,7 +90,7 @@ class _BadLine(Exception):
         self.bad = bad
 
 
-def _chunks(file: File, reading: Reading) -> Iterator[bytes]:
+def file_chunks(file: File, reading: Reading) -> Iterator[bytes]:
     """Yield a file's bytes, decompressed, refusing one that expands beyond all measure."""
     with file.path.open("rb") as raw:
         if not file.compression:
@@ -118,9 +118,11 @@ def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
                 yield b"".join(held)
                 held, size = [], 0
     except Broken:
-        yield b"".join(held)
+        if held:
+            yield b"".join(held)
         raise
-    yield b"".join(held)
+    if held:
+        yield b"".join(held)
 
 
 def _decompressed(raw: BinaryIO, compression: str) -> Iterator[bytes]:
@@ -224,7 +226,7 @@ def line_blocks(file: File, reading: Reading) -> Iterator[tuple[int, bytes | Bad
     the file cannot be read.
     """
     row, rest, lost = 1, bytearray(), False
-    for chunk in _utf8(_chunks(file, reading), reading):
+    for chunk in _utf8(file_chunks(file, reading), reading):
         start, end = 0, chunk.rfind(b"\n") + 1
         if end and lost:
             start, row, lost = chunk.find(b"\n") + 1, row + 1, False

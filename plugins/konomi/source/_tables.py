@@ -32,7 +32,11 @@ class Problems:
         """Count a bad row, or raise `KonomiError` with the place and what to type."""
         if self.on_error.name == "raise":
             raise KonomiError(f"{where} {bad.what}\n    on_error=drop leaves such rows out and counts them")
-        self.dropped[bad.reason] = self.dropped.get(bad.reason, 0) + rows
+        self.leave_out(bad.reason, rows)
+
+    def leave_out(self, reason: str, rows: int = 1) -> None:
+        """Count rows that are left out whatever `on_error` says."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + rows
 
 
 def tables(

@@ -190,10 +190,9 @@ class Files:
             yield Fault("limit", f"{self.limit} is below 0")
 
     def _patterns(self) -> list[str]:
-        """Return the patterns; empty where the option is none or no list of strings."""
-        given = [self.path] if isinstance(self.path, str) else self.path
-        listed = list(given) if isinstance(given, Sequence) else []
-        return listed if all(isinstance(item, str) and item for item in listed) else []
+        from konomi.source._paths import patterns_of
+
+        return patterns_of(self.path)
 
     def _files(self) -> list[File]:
         from konomi.source._paths import find
