@@ -1,0 +1,146 @@
+"""Read UTF-8 by the tables of `konomi.filter._languages`, compiled: flags of code points and lists of strings.
+
+numba does not compile a cached function again when what it calls in another file has changed: after a change here, remove
+the `__pycache__` of this folder.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from konomi._units_kernel import compiled, decode
+from konomi.filter._languages import CODES, SPACE, UNSPACED
+
+Array = NDArray[Any]
+
+NEWLINE = 10
+NONE, SPACED, UNSEGMENTED = 0, 1, 2
+"""What a word is made of: nothing yet, characters between spaces, characters of a script without spaces."""
+
+
+@compiled
+def flag_of(flags: Array, code: int) -> Any:
+    """Return a code point's flags; none above the planes that hold characters."""
+    return flags[code] if code < CODES else np.uint8(0)
+
+
+@compiled
+def line_end(data: Array, position: int, end: int) -> Any:
+    """Return where the line that `position` stands in ends."""
+    while position < end and data[position] != NEWLINE:
+        position += 1
+    return position
+
+
+@compiled
+def trimmed(data: Array, start: int, end: int, flags: Array) -> Any:
+    """Return a line's bounds without the white space around it."""
+    while start < end:
+        code, width = decode(data, start, end)
+        if not flag_of(flags, code) & SPACE:
+            break
+        start += width
+    while start < end:
+        last = last_of(data, start, end)
+        if not flag_of(flags, decode(data, last, end)[0]) & SPACE:
+            break
+        end = last
+    return start, end
+
+
+@compiled
+def last_of(data: Array, start: int, end: int) -> Any:
+    """Return where the last character before `end` starts."""
+    last = end - 1
+    while last > start and data[last] & 0xC0 == 0x80:
+        last -= 1
+    return last
+
+
+@compiled
+def of_language(strings: Any, language: int) -> Any:
+    """Return one language's strings of `Strings.tables`: (data, starts, first string, end, first bytes)."""
+    data, starts, ends, first = strings
+    return data, starts, ends[language], ends[language + 1], first[language]
+
+
+@compiled
+def lowered(byte: Any) -> Any:
+    """Return a byte of UTF-8, an ASCII letter without its case."""
+    return byte | 32 if 65 <= byte <= 90 else byte
+
+
+@compiled
+def string_at(data: Array, position: int, end: int, strings: Any) -> Any:
+    """Return which string stands at `position`, but for the case of ASCII letters: its place in the list, or -1."""
+    words, starts, low, high, first = strings
+    if not first[lowered(data[position])]:
+        return -1
+    for string in range(low, high):
+        size = starts[string + 1] - starts[string]
+        offset = size if position + size > end else 0
+        while offset < size and lowered(data[position + offset]) == words[starts[string] + offset]:
+            offset += 1
+        if offset == size and position + size <= end:
+            return string - low
+    return -1
+
+
+@compiled
+def length_of(strings: Any, string: int) -> Any:
+    """Return the bytes of a string, by its place in the list."""
+    _, starts, low, _, _ = strings
+    return starts[low + string + 1] - starts[low + string]
+
+
+@compiled
+def ends_with(data: Array, start: int, end: int, strings: Any) -> Any:
+    """Tell whether the line `data[start:end]` ends with one of the strings."""
+    _, starts, low, high, _ = strings
+    for string in range(high - low):
+        at = end - length_of(strings, string)
+        if at >= start:
+            found = string_at(data, at, end, strings)
+            if found >= 0 and at + length_of(strings, found) == end:
+                return True
+    return False
+
+
+@compiled
+def word_goes_on(kind: int, held: int, per_word: int, flag: int) -> Any:
+    """Tell whether a character belongs to the word before it, of which `held` are in a script without spaces."""
+    if flag & SPACE:
+        return False
+    return (kind == SPACED and not flag & UNSPACED) or (kind == UNSEGMENTED and flag & UNSPACED and held < per_word)
+
+
+@compiled
+def count_groups(data: Array, offsets: Array, groups: Array, counts: Array) -> None:
+    """Add to `counts[i, g]` the characters of text i that are in group g; `groups[code]` is a character's."""
+    letters = groups[97]
+    plain = True
+    for code in range(26):
+        plain = plain and groups[65 + code] == letters and groups[97 + code] == letters
+    for text in range(len(offsets) - 1):
+        position = offsets[text]
+        end = offsets[text + 1]
+        while position < end:
+            while plain and position + 32 <= end:
+                found = 0
+                high = 0
+                for byte in data[position : position + 32]:
+                    high |= byte
+                    found += ((byte | 32) - 97) & 0xFF < 26
+                if high >= 128:
+                    break
+                counts[text, letters] += found
+                position += 32
+            stop = min(position + 32, end)
+            while position < stop:
+                code, width = decode(data, position, end)
+                position += width
+                if code < len(groups):
+                    counts[text, groups[code]] += 1
