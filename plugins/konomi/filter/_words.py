@@ -77,10 +77,13 @@ def trie(words: Iterable[str]) -> Words:
     terminal = np.zeros(len(points.codes) + 1, np.bool_)
     grow(points.codes, points.ends, bits, keys, children, terminal)
     first = np.zeros(BASIC_PLANE, np.bool_)
-    first[
-        [ord(letter) & 0xFFFF for word in entered for letter in (word[0].lower(), word[0].upper()) if len(letter) == 1]
-    ] = True
+    first[[ord(word[0]) & 0xFFFF for entry in entered for word in (entry, _swapped(entry))]] = True
     return Words(first, bits, keys, children, terminal)
+
+
+def _swapped(word: str) -> str:
+    """Return a word with the other case of its first letter, where that is of ASCII."""
+    return word[0].swapcase() + word[1:] if word[0].isascii() else word
 
 
 @functools.cache

@@ -57,7 +57,7 @@ class Compression(ByLimits):
         sizes = np.diff(offsets)
         small = np.zeros(len(sizes), np.int64)
         for index in np.flatnonzero(sizes).tolist():
-            small[index] = len(zlib.compress(data[offsets[index] : offsets[index + 1]], self.level, RAW))
+            small[index] = len(zlib.compress(data.data[offsets[index] : offsets[index + 1]], self.level, RAW))
         return Annotation({"ratio": np.where(sizes > 0, small / np.maximum(sizes, 1), 1.0)})
 
     def limits(self) -> list[Limit]:

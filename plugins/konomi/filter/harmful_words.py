@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 class HarmfulWords(ByLimits):
     """Drop a text that holds more than some words of a list: pornography, threats, slurs (llm-jp corpus v1).
 
-    Every occurrence counts, of overlapping words the one that begins first, of those the longest. An ASCII letter stands
-    for both its cases; a word of a script with spaces, or of katakana, must stand by itself, so that `ass` is not found
-    in `class` nor `エロ` in `テロエロス`. The lists that ship are small, Japanese and English, and no more than a start.
+    Every occurrence counts, of overlapping words the one that begins first, of those the longest. An ASCII letter
+    stands for both its cases; a word of a script with spaces, or of katakana, must stand by itself: `ass` is not in
+    `class` nor `エロ` in `テロエロス`. The lists that ship are small, Japanese and English, and no more than a start.
 
-    >>> HarmfulWords()(["無修正 アダルト動画 無修正 エロ動画", "アダルトチルドレンについての本。"]).reasons
+    >>> HarmfulWords()(["ポルノ、アダルト動画、ポルノ、エロ動画", "アダルトな服"]).reasons
     ['harmful words 4 > 3', None]
     """
 
     words: list[str] = field(default_factory=list, metadata=NOT_IN_KEY)
-    """Files of words in UTF-8, a word a line, spelled as texts are after `normalize`; none takes the lists that ship."""
+    """Files of words, one a line, spelled as texts are after `normalize`; none takes the lists that ship."""
     max_hits: int = decides(3)
     """Most occurrences that a text may hold; llm-jp's strict level is 2."""
 

@@ -33,8 +33,8 @@ class UrlBlocklist(ByLimits):
 
     A domain stands for its sub-domains too; an entry with a path (`example.com/shop`) for what lies below it. `allow`
     goes before: Swallow keeps Wikipedia whatever the lists say. The list of Toulouse University (UT1), from which
-    RefinedWeb, FineWeb and Swallow take theirs, is files of this form. No domains ship, a few words do. A row without an
-    address is kept.
+    RefinedWeb, FineWeb and Swallow take theirs, is files of this form. No domains ship, a few words do. A row without
+    an address is kept.
 
     >>> import pyarrow as pa
     >>> urls = pa.array(["https://www.example.com/free-porn/1", "https://example.org/history", None])
