@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+CHARACTERS_PER_WORD = 2
+"""Characters that stand for one word of Japanese, so that thresholds that were set for words hold.
+
+A short-unit word of Japanese has about two characters. Where Gopher's rules on repetition count single characters,
+every second work of literature is over the thresholds: grammar alone repeats runs of five.
+"""
+
+
 class Unit(Enum):
     """What n-grams and shingles are made of."""
 

@@ -296,6 +296,9 @@ def _tables(stage: Any, folder: Path) -> Any:
 
 
 WITHOUT: dict[str, str] = {
+    "language/any": "data; what filters make of it is in filter",
+    "language/en": "data; what filters make of it is in filter",
+    "language/ja": "data; what filters make of it is in filter",
     "compute/local": "launches; shapes no byte",
     "compute/ddp": "launches; its number of processes is in the global batch",
     "model/tiny": "its weights are torch's, seeded",

@@ -12,19 +12,12 @@ from konomi.fields import NOT_IN_KEY, decides
 from konomi.filter import Annotation
 from konomi.filter._limits import ByLimits, Limit
 from konomi.registry import register
-from konomi.units import Unit
+from konomi.units import CHARACTERS_PER_WORD, Unit
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
-
-CHARACTERS_PER_WORD = 2
-"""Characters that stand for one word of Japanese in `Unit.auto`, so that thresholds that were set for words hold.
-
-A short-unit word of Japanese has about two characters. Counted in single characters, every second work of literature is
-over the thresholds: grammar alone repeats runs of five.
-"""
 
 TASK_BYTES = 1 << 20
 """Text that one thread takes at a time."""
