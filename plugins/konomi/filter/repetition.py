@@ -96,7 +96,7 @@ class Repetition(ByLimits):
         return [item.name for item in fields(self) if item.name not in ("unit", "threads")]
 
     def annotate(self, texts: pa.Array) -> Annotation:
-        return Annotation({**self._part_shares(texts.to_pylist()), **self._ngram_shares(texts)})
+        return Annotation({**self._part_shares(texts.to_pylist()), **self.ngram_shares(texts)})
 
     def _part_shares(self, texts: list[str]) -> dict[str, NDArray[np.float64]]:
         import numpy as np
@@ -109,7 +109,7 @@ class Repetition(ByLimits):
         names = "duplicate_lines", "duplicate_line_characters", "duplicate_paragraphs", "duplicate_paragraph_characters"
         return dict(zip(names, shares.T, strict=True))
 
-    def _ngram_shares(self, texts: pa.Array) -> dict[str, NDArray[np.float64]]:
+    def ngram_shares(self, texts: pa.Array) -> dict[str, NDArray[np.float64]]:
         """Return the share of repeated characters by score, of shape (n,)."""
         from concurrent.futures import ThreadPoolExecutor
         from itertools import pairwise
