@@ -142,7 +142,8 @@ def plain_counts(text):
     sentences = [part.strip() for line in lines for part in re.findall(r"[^。！？]*(?:[。！？]\s*)+|[^。！？]+$", line)]
     found = {}
     for name, parts in (("lines", lines), ("sentences", [part for part in sentences if part])):
-        repeats = [part for place, part in enumerate(parts) if part in parts[:place]]
+        plain = ["".join(part.split()) for part in parts]
+        repeats = [part for place, part in enumerate(parts) if plain[place] in plain[:place]]
         single = name[:-1]
         found |= {name: len(parts), f"{single}_characters": sum(map(len, parts))}
         found |= {f"repeated_{name}": len(repeats), f"repeated_{single}_characters": sum(map(len, repeats))}

@@ -93,7 +93,7 @@ def measure_text(codes: Array, flags: Array, ways: Array, way_ends: Array, count
     """Fill one text's columns.
 
     A sentence begins with what is no white space, and ends with the line or with a run of ends and closers. Lines and
-    sentences of nothing but white space are none.
+    sentences of nothing but white space are none; two are the same whatever white space they hold.
     """
     bits = most_parts(codes, flags)
     lines, sentences = np.zeros(1 << bits, np.uint64), np.zeros(1 << bits, np.uint64)

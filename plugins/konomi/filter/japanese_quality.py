@@ -30,19 +30,19 @@ SHARES = (
 @register("filter", "japanese_quality")
 @dataclass(frozen=True)
 class JapaneseQuality(ByLimits):
-    """Drop Japanese web text that is short, hardly Japanese, no prose, repetitive or abusive (Swallow corpus, version 1).
+    """Drop Japanese web text that is short, hardly Japanese, no prose, repetitive or abusive (Swallow corpus v1).
 
     Okazaki+ 2024, "Building a Large Japanese Web Corpus for Large Language Models". Japanese characters are hiragana,
     katakana with ー, kanji of every plane, and Japanese commas and full stops. A sentence ends with its line or with
     。．！？!? and the brackets that follow. N-grams are of characters; of repeats every occurrence after the first
     counts, and all of the most frequent n-gram, by the characters that they cover (Rae+ 2021), where Swallow's own
-    program counts distinct n-grams. The limits are for pages: a book repeats 5-grams of characters by grammar alone, so books
-    want the preset `japanese_quality_long`.
+    program counts distinct n-grams. The limits are for pages: a book repeats 5-grams of characters by grammar alone,
+    so books want the preset `japanese_quality_long`.
 
     >>> JapaneseQuality()(["吾輩は猫である。名前はまだ無い。"]).reasons
     ['characters 16 < 400']
     >>> JapaneseQuality(min_characters=9)(["開店 10:00 - 21:00, TEL 03-1234"]).reasons
-    ['hiragana 0.000 < 0.2']
+    ['top 3-grams 0.250 > 0.18']
     """
 
     min_characters: int = decides(400)
