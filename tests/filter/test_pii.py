@@ -141,15 +141,9 @@ def test_kinds_and_mask_are_options():
 
 
 def test_long_runs_take_no_long_time():
-    for text in (
-        "a" * 300_000 + "@",
-        "0" * 300_000,
-        "0-" * 150_000,
-        "+1" * 150_000,
-        "1:" * 150_000,
-        "a." * 99_999 + "@b",
-    ):
-        Pii(my_number=True, postal_code=True)([text])
+    runs = ("a", "0", "0-", "+1", "+1 ", "(+1)", "1:", "a.", "03 ", "TEL ", "090-1", "１")
+    texts = [run * 60_000 + end for run in runs for end in ("", "@b", "x")]
+    assert Pii(my_number=True, postal_code=True)(texts).texts == texts
 
 
 def test_digits_say_whether_a_number_can_be_dialled():

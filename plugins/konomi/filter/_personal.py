@@ -99,7 +99,9 @@ EMAIL = Personal(
 TELEPHONE_NUMBER = Personal(
     "phones",
     "PHONE",
-    f"[+＋][(（]?{DIGIT}|[0０]{DIGIT}{{1,4}}[)）(（ 　]?{HYPHEN}?[ 　]?{DIGIT}|[2-9]{DIGIT}{{2}}[)）. -]",
+    f"[+＋]{DIGIT}"
+    f"|(?:^|[^0-9０-９])[0０](?:{DIGIT}{{9}}|{DIGIT}{{1,4}}[ 　()（）]{{0,2}}(?:{HYPHEN}|[ 　()（）])[ 　]?{DIGIT})"
+    r"|[2-9][0-9]{2}(?:-|\) ?)[2-9][0-9]{2}-[0-9]{4}",
     re.compile(
         f"(?P<kept>{TELEPHONE})[0０]{DIGIT}{{9}}{ENDS}"
         f"|{ALONE}(?:"
