@@ -1,6 +1,7 @@
 """Filters: judge texts by the batch, give each dropped one a reason, keep the scores.
 
 filter.normalize · filter.repetition · filter.length
+filter.compression · filter.url_blocklist · filter.harmful_words
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class Verdicts:
 class Filter(Protocol):
     """Judges texts; the same text always gets the same verdict, whatever else is in the batch.
 
-    A filter may define `thresholds() -> Mapping[str, float]`, the limit that decides on each score, for the report.
+    A filter may define `thresholds() -> Mapping[str, float]`, the limit that decides on each score, for the report. One
+    that judges more than the text names the columns in `columns: tuple[str, ...]`; it is then called with a second
+    argument, these columns by name (`Mapping[str, pa.Array]`), and so is its `annotate`.
     """
 
     rewrites: ClassVar[bool]
