@@ -90,6 +90,15 @@ def languages(folder: Path) -> Any:
     return verdicts.reasons, *(of.tolist() for of in verdicts.scores.values())
 
 
+@golden("filter/decontaminate")
+def overlapping(folder: Path) -> Any:
+    (folder / "one.txt").write_text("cat sat on the mat and\n\nぬるを我が世たれぞ常な", encoding="utf-8")
+    (folder / "two.jsonl").write_text('{"q": "and a dog ran past", "n": 1}\n', encoding="utf-8")
+    sets = {"one": str(folder / "one.txt"), "two": str(folder / "two.jsonl")}
+    verdicts = plugin("filter/decontaminate", sets=sets, words=5, characters=10)(list(TEXTS))
+    return verdicts.reasons, *(of.tolist() for of in verdicts.scores.values())
+
+
 def _forms() -> Sequence[Any]:
     from konomi.filter.normalize import Form
 
