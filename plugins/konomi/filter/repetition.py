@@ -80,25 +80,7 @@ class Repetition(ByLimits):
         return [item.name for item in fields(self) if item.name not in ("unit", "threads")]
 
     def annotate(self, texts: pa.Array) -> Annotation:
-<<<<<<< HEAD
         """Return the share of repeats by rule, of shape (n,)."""
-=======
-        return Annotation({**self._part_shares(texts.to_pylist()), **self.ngram_shares(texts)})
-
-    def _part_shares(self, texts: list[str]) -> dict[str, NDArray[np.float64]]:
-        import numpy as np
-
-        shares = np.zeros((len(texts), 4))
-        for index, text in enumerate(texts):
-            lines = [line for raw in text.split("\n") if (line := raw.strip())]
-            paragraphs = [part for raw in re.split(r"\n\s*\n", text) if (part := raw.strip())]
-            shares[index] = (*repeated_shares(lines), *repeated_shares(paragraphs))
-        names = "duplicate_lines", "duplicate_line_characters", "duplicate_paragraphs", "duplicate_paragraph_characters"
-        return dict(zip(names, shares.T, strict=True))
-
-    def ngram_shares(self, texts: pa.Array) -> dict[str, NDArray[np.float64]]:
-        """Return the share of repeated characters by score, of shape (n,)."""
->>>>>>> w-japanese
         from concurrent.futures import ThreadPoolExecutor
         from itertools import pairwise
         from os import cpu_count

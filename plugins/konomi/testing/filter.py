@@ -67,11 +67,11 @@ class FilterSuite:
         assert all(reason is None or (isinstance(reason, str) and reason) for reason in verdicts.reasons)
         assert all(scores.shape == (len(given),) for scores in verdicts.scores.values())
 
-    def test_scores_are_finite_numbers(self) -> None:
+    def test_scores_are_finite_numbers_or_words(self) -> None:
         import numpy as np
 
         for name, scores in self.judge(self.make(), texts()).scores.items():
-            assert np.isfinite(scores.astype(np.float64)).all(), name
+            assert scores.dtype.kind == "U" or np.isfinite(scores.astype(np.float64)).all(), name
 
     def test_serves_an_empty_batch(self) -> None:
         verdicts = self.judge(self.make(), [])
