@@ -52,6 +52,8 @@ class Exact:
     """Column that decides which copy is kept; empty keeps the first."""
     keep: Keep = Keep.largest
     """With `keep_by`: keep the copy with the `largest` or the `smallest` value."""
+    within: str = ""
+    """Column of which only equal values are compared (`crawl`); empty compares all."""
     threads: int = field(default=0, metadata=NOT_IN_KEY)
     """Cores to use; 0 takes all."""
 
@@ -71,6 +73,8 @@ class Exact:
 
         parts = list(_texts.on_cores(lambda part: self._hashes(part[1]), _texts.read(corpus), self.threads))
         hashes = np.concatenate([np.empty((0, 2), np.uint64), *parts])
+        if (groups := _texts.group_hashes(corpus, self.within)) is not None:
+            hashes = np.column_stack([hashes, groups])
         cluster = _texts.groups_of_equals(hashes, _texts.preferred(corpus, self.keep_by, self.keep))
         return Duplicates(cluster, cluster == np.arange(len(cluster)), np.ones(len(cluster), np.float32))
 

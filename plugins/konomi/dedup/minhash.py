@@ -91,6 +91,8 @@ class MinHash:
     """Column that decides which document of a cluster is kept; empty keeps the first."""
     keep: Keep = Keep.largest
     """With `keep_by`: keep the document with the `largest` or the `smallest` value."""
+    within: str = ""
+    """Column of which only equal values are compared (`crawl`); empty compares all."""
     threads: int = field(default=0, metadata=NOT_IN_KEY)
     """Cores to use; 0 takes all."""
 
@@ -166,12 +168,16 @@ class MinHash:
         signatures = _on_disk(folder / "signatures", np.uint32, (documents, width))
         keys = _on_disk(folder / "keys", np.uint64, (self.num_bands, documents))
         short, wholes = np.empty(documents, np.bool_), np.empty(documents, np.uint64)
+        groups = _texts.group_hashes(corpus, self.within)
 
         def sign(part: tuple[int, pa.Array]) -> None:
             own = slice(part[0], part[0] + len(part[1]))
             signatures[own], short[own] = self._signatures(self._units(part[1]))
             band_keys(signatures[own], self.rows_per_band, keys[:, own])
             wholes[own] = whole_hashes(*text_buffers(part[1]), short[own])
+            if groups is not None:
+                keys[:, own] ^= groups[own]
+                wholes[own] ^= groups[own]
 
         for _ in _texts.on_cores(sign, _texts.read(corpus), self.threads):
             pass
