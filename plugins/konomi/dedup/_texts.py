@@ -159,16 +159,14 @@ def groups_of_equals(keys: NDArray[np.uint64], order: NDArray[np.int64]) -> NDAr
     return found
 
 
-def group_hashes(corpus: Corpus, within: str) -> NDArray[np.uint64] | None:
-    """Return a hash of each document's value of the column `within`; null is a value, too. None where none is named.
+def group_hashes(corpus: Corpus, within: str) -> NDArray[np.uint64]:
+    """Return a hash of each document's value of the column `within`; null is a value, too.
 
     Raises `KonomiError` where there is no such column.
     """
     import numpy as np
     from xxhash import xxh3_64_intdigest
 
-    if not within:
-        return None
     try:
         found = values(corpus, within).combine_chunks().dictionary_encode()
     except KonomiError as error:

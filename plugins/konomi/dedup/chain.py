@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from konomi.dedup import Corpus, Cuts, Dedup, Duplicates
+from konomi.dedup import Corpus, Cuts, Dedup, Duplicates, Indexed
 from konomi.faults import Fault
 from konomi.fields import choices
 from konomi.registry import register
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 
@@ -54,6 +55,12 @@ class Chain:
             for name, step in self.steps.items():
                 found.apply(step, Path(folder) / name)
         return found.duplicates(np.arange(found.documents))
+
+    def index(self, corpus: Corpus, kept: NDArray[np.bool_], names: pa.Array | pa.ChunkedArray, folder: Path) -> None:
+        """Write an index for each step that has one, in a folder of the step's name."""
+        for name, step in self.steps.items():
+            if isinstance(step, Indexed):
+                step.index(corpus, kept, names, folder / name)
 
 
 class _Found:
