@@ -161,6 +161,23 @@ def most_similar(
 
 
 @compiled
+def enter(document: int, places: Array, kept: Array) -> None:
+    """Write a document down as kept, in each of its buckets."""
+    for band in range(len(places)):
+        place = places[band, document]
+        if place >= 0:
+            kept[band, place] += 1
+            kept[band, place + kept[band, place]] = document
+
+
+@compiled
+def settle(first: int, places: Array, kept: Array) -> None:
+    """Keep all documents from `first` on, unseen: they are an earlier corpus'."""
+    for document in range(first, places.shape[1]):
+        enter(document, places, kept)
+
+
+@compiled
 def star(
     order: Array,
     places: Array,
@@ -171,6 +188,7 @@ def star(
     exact: bool,
     threshold: float,
     most: int,
+    compared: Array,
     cluster: Array,
     similarity: Array,
 ) -> None:
@@ -178,9 +196,8 @@ def star(
 
     A document is compared with at most `most` kept documents, all of which share a bucket (`places`, (bands, n)) with
     it, and is kept itself where none is as similar as `threshold`. `kept` (bands, places), filled with 0, has at the
-    place of a bucket how many of its documents are kept, and then those.
+    place of a bucket how many of its documents are kept, and then those; `compared`, filled with -1, is scratch.
     """
-    compared = np.full(len(cluster), -1, np.int64)
     for document in order:
         best, highest = most_similar(
             document, places, kept, signatures, shingles, shingle_ends, exact, threshold, most, compared
@@ -188,8 +205,4 @@ def star(
         if best >= 0:
             cluster[document], similarity[document] = best, highest
             continue
-        for band in range(len(places)):
-            place = places[band, document]
-            if place >= 0:
-                kept[band, place] += 1
-                kept[band, place + kept[band, place]] = document
+        enter(document, places, kept)

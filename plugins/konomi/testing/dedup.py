@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from konomi.dedup import Corpus, Dedup, Duplicates
+from konomi.dedup import Corpus, Dedup, Duplicates, Shard
 
 
 def write_corpus(
@@ -42,6 +42,30 @@ def write_corpus(
         pq.write_table(table.slice(number * rows, rows), path, row_group_size=group_rows)
         paths.append(path)
     return Corpus(tuple(paths), column)
+
+
+def layered(corpus: Corpus, folder: Path, *, rows: Sequence[bool], texts: Mapping[int, str]) -> Corpus:
+    """Return the documents of `corpus` that `rows` chooses, with `texts` laid over some, by their rows in the files."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True, exist_ok=True)
+    shards, first = [], 0
+    for number, part in enumerate(corpus.parts()):
+        file = pq.ParquetFile(part.path)
+        last = first + file.metadata.num_rows
+        over = pa.array([texts.get(row) for row in range(first, last)], "large_string")
+        layer = folder / f"layer-{number:05}.parquet"
+        with pq.ParquetWriter(layer, pa.schema({corpus.column: over.type})) as writer:
+            start = 0
+            for group in range(file.num_row_groups):
+                count = file.metadata.row_group(group).num_rows
+                writer.write_table(pa.table({corpus.column: over.slice(start, count)}), row_group_size=max(count, 1))
+                start += count
+        shards.append(Shard(part.path, np.array(rows[first:last], np.bool_), (layer,), part.beside))
+        first = last
+    return dataclasses.replace(corpus, shards=tuple(shards))
 
 
 def distinct(count: int, seed: int = 0) -> list[str]:
@@ -127,6 +151,39 @@ class DedupSuite:
         texts = distinct(6)
         found = self.find(tmp_path, [*texts, texts[2]], column="body", columns={"text": list("abcdefg")})
         assert found.keep.sum() == (6 if self.finds_copies else 7)
+
+    def test_sees_the_chosen_rows_with_what_is_laid_over_them(self, tmp_path: Path) -> None:
+        own = distinct(16)
+        written = [*own, own[2], own[3], own[4], own[0]]
+        rows = [row not in (1, 7, 16, 17) for row in range(20)]
+        over = {5: own[6], 18: "。".join(own[8:10]), 7: own[0]}
+        layout: Any = {"shards": 3, "group_rows": 4}
+        parts = layered(write_corpus(tmp_path / "parts", written, **layout), tmp_path / "over", rows=rows, texts=over)
+        read = [over.get(row, text) for row, text in enumerate(written) if rows[row]]
+        seen, expected = self.make().find(parts), self.find(tmp_path / "plain", read)
+        assert parts.count() == len(read)
+        assert [text for _, batch in parts.texts() for text in batch.to_pylist()] == read
+        assert seen.cluster.tolist() == expected.cluster.tolist()
+        assert seen.similarity.tolist() == expected.similarity.tolist()
+
+    def test_a_column_that_decides_may_stand_in_a_file_beside(self, tmp_path: Path) -> None:
+        if "keep_by" not in {field.name for field in dataclasses.fields(self.plugin)}:
+            pytest.skip(f"{self.plugin.__name__} has no keep_by")
+        own = distinct(6)
+        plain = write_corpus(tmp_path / "text", [*own, *own[:2]], shards=2, group_rows=3)
+        scores = write_corpus(
+            tmp_path / "scores", [""] * 8, shards=2, group_rows=3, column="none", columns={"score": range(8)}
+        )
+        rows = [True] * 7 + [False]
+        parts = layered(plain, tmp_path / "over", rows=rows, texts={})
+        beside = [
+            dataclasses.replace(part, beside=(score.path,))
+            for part, score in zip(parts.parts(), scores.parts(), strict=True)
+        ]
+        corpus = dataclasses.replace(parts, shards=tuple(beside))
+        assert corpus.values("score").to_pylist() == list(range(7))
+        found = self.make(keep_by="score").find(corpus)
+        assert found.cluster.tolist() == ([6, *range(1, 7)] if self.finds_copies else list(range(7)))
 
     def test_leaves_no_files_behind(self, tmp_path: Path) -> None:
         corpus = write_corpus(tmp_path / "corpus", distinct(6))
