@@ -36,6 +36,9 @@ class Faults(KonomiError):
         self.faults = list(dict.fromkeys(faults))
         super().__init__("\n".join(f"- {fault}" for fault in self.faults))
 
+    def __reduce__(self) -> tuple[type[Faults], tuple[list[Fault]]]:
+        return type(self), (self.faults,)
+
     @classmethod
     def check(cls, faults: Iterable[Fault]) -> None:
         """Raise where there is a fault."""

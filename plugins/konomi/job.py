@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -87,10 +87,14 @@ class Job:
             raise Stopped(f"{self.name} was stopped by {self.stop.reason}; the same command goes on from here")
 
     def progress(self, items: Iterable[T], *, total: int | None = None, unit: str = "it") -> Iterator[T]:
-        """Iterate with a progress bar, leaving where a stop was asked for."""
+        """Iterate with a progress bar, leaving where a stop was asked for; what makes the items is closed at the end."""
         from tqdm import tqdm
 
         bar = tqdm(items, total=total, unit=unit, desc=self.name, leave=False, disable=True if self.quiet else None)
-        for item in bar:
-            self.check_stop()
-            yield item
+        try:
+            for item in bar:
+                self.check_stop()
+                yield item
+        finally:
+            if isinstance(items, Generator):
+                items.close()  # an engine's workers end now, and not when somebody lets go of the error

@@ -20,7 +20,7 @@ import re
 import sys
 import tomllib
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,15 +178,25 @@ def load_plugins() -> None:
     if not (project := project_table()):
         return
     folder, table = project
-    folders = [_must_exist(folder / name, folder, "plugins") for name in table.get("plugins", [])]
+    folders = [str(_must_exist(folder / name, folder, "plugins")) for name in table.get("plugins", [])]
+    load_project(folders, f"the project {folder.name}")
+
+
+def load_project(folders: Sequence[str], owner: str = "the project") -> None:
+    """Import the plugins in a project's folders."""
     if folders and PROJECT_PACKAGE not in sys.modules:
         package = types.ModuleType(PROJECT_PACKAGE)
-        package.__path__ = [str(path) for path in folders]
+        package.__path__ = [*folders]
         package.__spec__ = importlib.machinery.ModuleSpec(PROJECT_PACKAGE, None, is_package=True)
         sys.modules[PROJECT_PACKAGE] = package
-    for found in pkgutil.iter_modules([str(path) for path in folders]):
+    for found in pkgutil.iter_modules([*folders]):
         if not found.name.startswith("_"):
-            registry.load_module(f"{PROJECT_PACKAGE}.{found.name}", owner=f"the project {folder.name}")
+            registry.load_module(f"{PROJECT_PACKAGE}.{found.name}", owner=owner)
+
+
+def project_folders() -> list[str]:
+    """Return the folders of the project's plugins that were imported here, for processes that work for this one."""
+    return [*getattr(sys.modules.get(PROJECT_PACKAGE), "__path__", ())]
 
 
 def install() -> None:

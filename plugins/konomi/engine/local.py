@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from konomi.faults import Fault, KonomiError
+from konomi.engine._worker import Outcome, Setting, begin, carry_out, died, packed
+from konomi.faults import Fault
 from konomi.fields import NOT_IN_KEY
 from konomi.registry import register
 
@@ -54,20 +56,16 @@ def _in_processes(function: Callable[[T], R], tasks: Sequence[T], workers: int) 
 
     from loky import ProcessPoolExecutor
 
-    pool = ProcessPoolExecutor(max_workers=workers, timeout=None)
-    waiting: deque[Future[R]] = deque()
-    left = iter(tasks)
+    pool = ProcessPoolExecutor(workers, timeout=None, initializer=begin, initargs=(Setting.here(), os.getpid()))
+    waiting: deque[Future[Outcome[R]]] = deque()
     try:
-        for task in left:
-            waiting.append(pool.submit(function, task))
+        for task in tasks:
+            waiting.append(pool.submit(carry_out, packed(function, task)))
             if len(waiting) >= AHEAD * workers:
-                yield waiting.popleft().result()
+                yield waiting.popleft().result().get()
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting.popleft().result().get()
     except BrokenProcessPool as error:
-        raise KonomiError(
-            "a worker process was killed, perhaps for want of memory; the same command goes on from the last whole"
-            " shard, and engine.workers=1 needs the least"
-        ) from error
+        raise died(error, f"engine.workers={max(1, workers // 2)} needs less") from error
     finally:
         pool.shutdown(wait=True, kill_workers=True)

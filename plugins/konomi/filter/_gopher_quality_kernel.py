@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from konomi._units_kernel import FNV_OFFSET, FNV_PRIME, compiled, decode
 from konomi.filter._languages import INSIDE, LETTER, SPACE, UNSPACED
 from konomi.filter._languages_kernel import (
-    NEWLINE, NONE, SPACED, UNSEGMENTED, ends_with, flag_of, length_of, of_language, string_at, word_goes_on
+    NEWLINE,
+    NONE,
+    SPACED,
+    UNSEGMENTED,
+    ends_with,
+    flag_of,
+    length_of,
+    of_language,
+    string_at,
+    word_goes_on,
 )
 
 Array = NDArray[Any]

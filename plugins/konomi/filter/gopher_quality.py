@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from konomi.faults import Fault
 from konomi.fields import decides
-from konomi.filter import Annotation
-from konomi.filter import _languages
+from konomi.filter import Annotation, _languages
 from konomi.filter._limits import ByLimits, Limit
 from konomi.registry import register
 

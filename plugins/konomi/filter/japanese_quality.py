@@ -141,7 +141,8 @@ class JapaneseQuality(ByLimits):
         found = measured(points.codes, points.ends)
         ng_characters = words_of(self._ng_files()).count(points)[1]
         japanese = found["hiragana"] + found["katakana"] + found["kanji"] + found["punctuation"]
-        ngrams = Repetition(unit=Unit.character, threads=self.threads).annotate(texts).scores
+        repeats = Repetition(unit=Unit.character, threads=self.threads).annotate(texts).scores
+        ngrams = {name: shares for name, shares in repeats.items() if name.endswith("_grams")}
         return Annotation(
             {
                 "characters": found["characters"],
