@@ -129,4 +129,3 @@ def died(error: BaseException, remedy: str) -> KonomiError:
         f"a worker process died{how}, most often for want of memory; what was finished is kept, and the same command"
         f" goes on from there; {remedy}"
     )
-

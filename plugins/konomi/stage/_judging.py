@@ -8,7 +8,7 @@ before has not been looked at; it is, when another limit lets it through.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,6 +116,15 @@ class _Texts:
             self._texts = layered(self.shard.path, self.layers, self.column)
         return self._texts.take(pa.array(rows))
 
+    def columns(self, names: Sequence[str], rows: NDArray[np.int64]) -> dict[str, pa.Array]:
+        """Return further columns of some rows, those that the source has."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        held = [name for name in names if name in pq.read_schema(self.shard.path).names] if names else []
+        table = pq.read_table(self.shard.path, columns=held) if held else pa.table({})
+        return {name: _one(table.column(name).take(pa.array(rows))) for name in held}
+
 
 def layered(path: Path, layers: tuple[Path, ...], column: str) -> pa.Array:
     """Return all texts of a shard, as the layers over it have them."""
@@ -154,7 +163,11 @@ def _found(step: Step, path: Path, texts: _Texts, alive: NDArray[np.bool_], tall
     new = np.flatnonzero(alive & ~seen)
     if held is not None and not len(new):
         return held
-    parts = [_looked_at(step, chunk) for chunk in _batches(texts.take(new))]
+    more = texts.columns(getattr(step.filter, "columns", ()), new)
+    parts, start = [], 0
+    for chunk in _batches(texts.take(new)):
+        parts.append(_looked_at(step, chunk, {name: column.slice(start, len(chunk)) for name, column in more.items()}))
+        start += len(chunk)
     fresh = pa.concat_tables(parts, promote_options="permissive")
     merged = _scattered(fresh, new, len(alive)) if held is None else _merged(held, fresh, new)
     seen[new] = True
@@ -179,15 +192,16 @@ def _batches(texts: pa.Array) -> Iterator[pa.Array]:
         start = stop
 
 
-def _looked_at(step: Step, texts: pa.Array) -> pa.Table:
+def _looked_at(step: Step, texts: pa.Array, more: Mapping[str, pa.Array]) -> pa.Table:
     """Return what a filter finds in texts: scores, what it rewrites, and the reasons of one that decides at once."""
     import pyarrow as pa
 
     judge_, columns = step.filter, {}
+    further = (more,) if getattr(judge_, "columns", ()) else ()
     if hasattr(judge_, "annotate"):
-        found = judge_.annotate(texts)
+        found = judge_.annotate(texts, *further)
     else:
-        verdicts = judge_(texts.to_pylist())
+        verdicts = judge_(texts.to_pylist(), *further)
         _check(step.name, {"texts": verdicts.texts, "reasons": verdicts.reasons, **verdicts.scores}, len(texts))
         rewritten = _changed(texts, verdicts.texts) if getattr(judge_, "rewrites", True) else None
         found = Annotation(verdicts.scores, rewritten)

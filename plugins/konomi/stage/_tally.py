@@ -20,7 +20,7 @@ SAMPLED_SCORES = 100_000
 SAMPLED_TEXTS = 200
 """Caps of what is kept for looking at: values of a score, dropped texts of one step."""
 
-FIGURES = re.compile(r" \S+ [<>≤≥] \S+$")
+FIGURES = re.compile(r" \S+ [<>≤≥] .*$", re.DOTALL)
 
 
 def label(reason: str) -> str:
