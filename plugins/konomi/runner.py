@@ -342,7 +342,9 @@ def _line(row: dict[str, Any], width: int) -> str:
     spent = f"{duration(row['seconds']):>10}  {size(row['peak_memory']):>9}"
     under = (row.get("results") or {}).get("resumed_under")
     resumed = f"  resumed under other conditions: {under}" if under else "  resumed"
-    return f"  {name}  {spent}" + (resumed if row["resumed"] else "")
+    summary = (row.get("results") or {}).get("summary")
+    told = f"  {summary}" if summary else ""
+    return f"  {name}  {spent}{told}" + (resumed if row["resumed"] else "")
 
 
 def _link(link: Path, target: Path) -> None:

@@ -8,6 +8,7 @@ before has not been looked at; it is, when another limit lets it through.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from konomi.dedup import Shard
 from konomi.faults import KonomiError
 from konomi.filter import Annotation, Filter
 from konomi.stage._ingest import BYTES, HASH
-from konomi.stage._tally import Scores, Tally
+from konomi.stage._tally import DIFFERENT_WORDS, Scores, Tally
 from konomi.store.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -286,5 +287,9 @@ def _reasons(step: Step, found: pa.Table, rows: NDArray[np.int64]) -> list[str |
 def _note_scores(tally: Tally, step: Step, found: pa.Table, rows: NDArray[np.int64], task: Judging) -> None:
     thresholds = step.filter.thresholds() if hasattr(step.filter, "thresholds") else {}
     for score, values in _scores(step, found, rows).items():
+        if values.dtype.kind not in "biuf":
+            words = Counter(map(str, values.tolist())).most_common(DIFFERENT_WORDS)
+            tally.words[step.column(score)] = Counter(dict(words))
+            continue
         own = tally.scores.setdefault(step.column(score), Scores(thresholds.get(score), task.thinning))
         own.add(task.first + rows, values)

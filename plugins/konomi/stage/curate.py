@@ -171,6 +171,7 @@ class Curate:
         seconds = [round(later - earlier, 2) for earlier, later in pairwise(clock)]
         job.figures(
             **_curate_report.figures(documents.tally, names, written, unread(pieces)),
+            summary=f"{documents.tally.documents} → {sum(written.splits.values())} documents",
             seconds=dict(zip(("read", "filter", "dedup", "write"), seconds, strict=True)),
         )
         for left_over in ("scratch", "shelves"):
