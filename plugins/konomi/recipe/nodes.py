@@ -73,8 +73,21 @@ def defaults_list(cls: type[Any], inside: str = "") -> list[Any]:
     prefix = f"{inside}." if inside else ""
     return [
         "_self_",
-        *({f"/{meta['kind']}@{prefix}{name}": meta["default"]} for name, meta in choice_fields(cls).items()),
+        *({f"/{group_of(meta)}@{prefix}{name}": meta["default"]} for name, meta in choice_fields(cls).items()),
     ]
+
+
+def group_of(meta: Mapping[str, Any]) -> str:
+    """Return Hydra's group for a field that holds plugins: its kind; `sources` for several of a kind that is also held
+    singly, because nodes of several come under names of their own."""
+    several = meta["many"] and not _is_many(meta["kind"])
+    return f"{meta['kind']}s" if several else str(meta["kind"])
+
+
+def kind_of(group: str) -> str:
+    """Return the kind that a group of Hydra's holds plugins of."""
+    kinds = registry.kinds()
+    return group if group in kinds or group[:-1] not in kinds else group[:-1]
 
 
 def twin(entry: Entry, defaults: list[Any] | None = None) -> Any:
@@ -197,10 +210,12 @@ class Node:
     entry: Entry
     values: dict[str, Any]
     defaults: list[Any]
+    several: bool = False
+    """Whether it is for places that hold several, of a kind that others hold singly."""
 
     def made(self) -> Any:
         """Return the node; where a kind takes several, under its own name, so that a list of them keeps its order."""
-        if _is_many(self.kind):
+        if self.several or _is_many(self.kind):
             node: Any = {self.name: _filled(twin(self.entry), self.values)}
             if len(listed := [*defaults_list(self.entry.cls, self.name), *self.defaults]) > 1:
                 node["defaults"] = listed
@@ -212,8 +227,8 @@ class Node:
 class _Stored(ConfigNode):  # type: ignore[misc]
     """An entry of Hydra's ConfigStore whose node is made when it is first read."""
 
-    def __init__(self, made: Node) -> None:
-        self.name, self.group, self.package, self.provider = f"{made.name}.yaml", made.kind, None, "konomi"
+    def __init__(self, made: Node, group: str) -> None:
+        self.name, self.group, self.package, self.provider = f"{made.name}.yaml", group, None, "konomi"
         self._made = made
         self._node: Any = None
 
@@ -229,8 +244,15 @@ class _Stored(ConfigNode):  # type: ignore[misc]
 
 
 def _put(store: ConfigStore, node: Node) -> None:
-    store.repo.setdefault(node.kind, {})[f"{node.name}.yaml"] = _Stored(node)
+    _put_as(store, node, f"{node.name}.yaml")
     _stored[node.kind, node.name] = node.entry.cls
+
+
+def _put_as(store: ConfigStore, node: Node, file: str) -> None:
+    store.repo.setdefault(node.kind, {})[file] = _Stored(node, node.kind)
+    if _is_many(node.kind) is None:
+        named = dataclasses.replace(node, several=True)
+        store.repo.setdefault(f"{node.kind}s", {})[file] = _Stored(named, f"{node.kind}s")
 
 
 def store_recorded(entry: Entry, name: str, path: str, values: dict[str, Any]) -> str:
@@ -241,7 +263,7 @@ def store_recorded(entry: Entry, name: str, path: str, values: dict[str, Any]) -
     node = Node(entry.kind, name, entry, values, [])
     node.made()
     chosen = "__".join(["recorded", *path.split(".")])
-    ConfigStore.instance().repo.setdefault(entry.kind, {})[f"{chosen}.yaml"] = _Stored(node)
+    _put_as(ConfigStore.instance(), node, f"{chosen}.yaml")
     return chosen
 
 
@@ -255,9 +277,11 @@ def _filled(node: Any, values: dict[str, Any]) -> Any:
     return node
 
 
-def _is_many(kind: str) -> bool:
+def _is_many(kind: str) -> bool | None:
+    """Tell whether fields hold several plugins of a kind; None where some hold several and others one."""
     metas = (meta for entry in registry.entries() for meta in choice_fields(entry.cls).values())
-    return any(meta["many"] for meta in metas if meta["kind"] == kind)
+    held = {bool(meta["many"]) for meta in metas if meta["kind"] == kind}
+    return None if len(held) > 1 else True in held
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
