@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 from konomi._units_kernel import compiled, decode
 from konomi.filter._languages import CLOSER, END, INSIDE, SPACE, SPACED_END, TERMINAL, UNSPACED
 from konomi.filter._languages_kernel import (
-    NEWLINE, NONE, SPACED, UNSEGMENTED, ends_with, flag_of, last_of, line_end, of_language, string_at, trimmed,
+    NEWLINE,
+    NONE,
+    SPACED,
+    UNSEGMENTED,
+    ends_with,
+    flag_of,
+    last_of,
+    line_end,
+    of_language,
+    string_at,
+    trimmed,
     word_goes_on,
 )
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from konomi.faults import Fault
 from konomi.fields import decides
-from konomi.filter import Annotation
-from konomi.filter import _languages
+from konomi.filter import Annotation, _languages
 from konomi.filter._limits import ByLimits, Limit
 from konomi.registry import register
 
@@ -110,10 +109,9 @@ class GopherQuality(ByLimits):
     def decide(self, scores: Mapping[str, NDArray[Any]]) -> list[str | None]:
         import numpy as np
 
-        measured = {name: scores[name] for name in scores}
-        for name in ("mean_word_length", "stop_words"):  # no limit is broken by what is no number
-            measured[name] = np.where(scores[name] == UNMEASURED, np.nan, scores[name])
-        return super().decide(measured)
+        harmless = {"mean_word_length": self.min_avg_word_length, "stop_words": self.min_stop_words}
+        held = {name: np.where(scores[name] == UNMEASURED, limit, scores[name]) for name, limit in harmless.items()}
+        return super().decide({**scores, **held})
 
 
 def _measured(documents: Documents) -> NDArray[Any]:
