@@ -1,6 +1,7 @@
 """Filters: judge texts by the batch, give each dropped one a reason, keep the scores.
 
-filter.normalize · filter.repetition · filter.length
+filter.normalize · filter.repetition · filter.length · filter.gopher_quality · filter.c4
+filter.fineweb
 """
 
 from __future__ import annotations
