@@ -90,7 +90,7 @@ def gopher_of_text(
         if flag & INSIDE:
             hashed = (hashed ^ np.uint64(lower[code])) * FNV_PRIME
         else:
-            found[HASHES] += code == HASH or code == WIDE_HASH
+            found[HASHES] += code in (HASH, WIDE_HASH)
             if position >= ellipsis_until:
                 string = string_at(data, position, end, ellipses)
                 if string >= 0:
@@ -114,6 +114,6 @@ def gopher(
     for text in range(len(offsets) - 1):
         own = languages[text]
         gopher_of_text(
-            data, offsets[text], offsets[text + 1], flags[own], per_word[own], lower, stops[own], of_language(inner, own),
-            of_language(ellipses, own), of_language(bullets, own), found[text],
+            data, offsets[text], offsets[text + 1], flags[own], per_word[own], lower, stops[own],
+            of_language(inner, own), of_language(ellipses, own), of_language(bullets, own), found[text],
         )  # fmt: skip

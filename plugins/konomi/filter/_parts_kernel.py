@@ -8,13 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from konomi._units_kernel import FNV_OFFSET, FNV_PRIME, compiled, decode, mix
+from konomi.filter._languages_kernel import EACH_BYTE, eight_bytes, last_of, line_end
 
 Array = NDArray[Any]
 
-NEWLINE = 10
 LAST_SPACE = 0x3000
 SPACES = np.array([chr(code).isspace() for code in range(LAST_SPACE + 1)])
 """White space as Python's `str.strip` has it."""
+
+COLUMNS = (PARTS, REPEATS, CHARACTERS, REPEATED_CHARACTERS) = range(4)
+"""Columns of what is counted, of lines and of paragraphs."""
 
 SLOTS = 64
 """Slots of a table at first."""
@@ -25,40 +28,44 @@ def stripped(data: Array, start: int, end: int) -> Any:
     """Return the bounds of `data[start:end]` without the white space around it."""
     while start < end:
         code, width = decode(data, start, end)
-        if code > LAST_SPACE or not SPACES[code]:
+        if code > LAST_SPACE or not SPACES[np.uint64(code)]:
             break
         start += width
     while start < end:
-        last = end - 1
-        while last > start and data[last] & 0xC0 == 0x80:
-            last -= 1
+        last = last_of(data, start, end)
         code, _ = decode(data, last, end)
-        if code > LAST_SPACE or not SPACES[code]:
+        if code > LAST_SPACE or not SPACES[np.uint64(code)]:
             break
         end = last
     return start, end
 
 
 @compiled
+def continuations(word: Any) -> Any:
+    """Return how many of eight bytes go on with a character that an earlier one began (10xxxxxx)."""
+    marks = (word >> np.uint64(7)) & ~(word >> np.uint64(6)) & EACH_BYTE
+    return np.int64((marks * EACH_BYTE) >> np.uint64(56))
+
+
+@compiled
 def hash_and_characters(data: Array, start: int, end: int) -> Any:
-    """Return a hash of `data[start:end]`, never 0, and how many characters it has."""
-    hashed = FNV_OFFSET
-    characters = 0
-    position = start
-    while position + 8 <= end:
-        word = np.uint64(0)
-        for offset in range(8):
-            byte = data[position + offset]
-            word |= np.uint64(byte) << np.uint64(8 * offset)
-            characters += byte & 0xC0 != 0x80
+    """Return a hash of `data[start:end]`, never 0, and how many characters it has: FNV-1a, eight bytes at a time."""
+    size = end - start
+    hashed = mix(FNV_OFFSET ^ np.uint64(size))
+    characters = size
+    for position in range(start, end - 7, 8):
+        word = eight_bytes(data, position)
+        characters -= continuations(word)
         hashed = (hashed ^ word) * FNV_PRIME
-        hashed ^= hashed >> np.uint64(29)
-        position += 8
-    while position < end:
-        hashed = (hashed ^ np.uint64(data[position])) * FNV_PRIME
-        characters += data[position] & 0xC0 != 0x80
-        position += 1
-    return max(mix(hashed ^ np.uint64(end - start)), np.uint64(1)), characters
+        hashed ^= hashed >> np.uint64(32)  # else the upper bytes would never reach the lower bits
+    rest = size & 7
+    word = np.uint64(0)
+    if size >= 8 and rest:
+        word = eight_bytes(data, end - 8) >> np.uint64(64 - 8 * rest)
+    elif rest:
+        for offset in range(rest):
+            word |= np.uint64(data[start + offset]) << np.uint64(8 * offset)
+    return max(mix(hashed ^ word), np.uint64(1)), characters - continuations(word)
 
 
 @compiled
@@ -74,10 +81,14 @@ def seen_before(table: Array, hashed: Any) -> bool:
 
 
 @compiled
-def with_room(table: Array, counts: Array) -> Any:
-    """Return a table that one hash more leaves at least half empty."""
-    if 2 * (counts[0] - counts[1] + 1) <= len(table):
-        return table
+def is_full(table: Array, counts: Array) -> Any:
+    """Tell whether one hash more would leave a table less than half empty."""
+    return 2 * (counts[PARTS] - counts[REPEATS] + 1) > len(table)
+
+
+@compiled
+def enlarged(table: Array) -> Any:
+    """Return a table of twice the size with the same hashes."""
     larger = np.zeros(2 * len(table), np.uint64)
     for hashed in table:
         if hashed != 0:
@@ -86,41 +97,41 @@ def with_room(table: Array, counts: Array) -> Any:
 
 
 @compiled
-def count_part(data: Array, start: int, end: int, table: Array, counts: Array) -> Any:
-    """Add one part to (parts, parts that repeat, characters, characters of parts that repeat); return the table."""
-    table = with_room(table, counts)
+def count_part(data: Array, start: int, end: int, table: Array, counts: Array) -> None:
+    """Add one part to the counts."""
     hashed, characters = hash_and_characters(data, start, end)
     repeats = seen_before(table, hashed)
-    counts[0] += 1
-    counts[1] += repeats
-    counts[2] += characters
-    counts[3] += characters if repeats else 0
-    return table
+    counts[PARTS] += 1
+    counts[REPEATS] += repeats
+    counts[CHARACTERS] += characters
+    counts[REPEATED_CHARACTERS] += characters if repeats else 0
 
 
 @compiled
-def parts_of_text(data: Array, start: int, end: int, lines: Array, paragraphs: Array) -> None:
+def parts_of_text(data: Array, start: int, end: int, lines: Array, paragraphs: Array, lines_only: bool) -> None:
     """Count the lines of one text, and its paragraphs, which stand between lines of white space."""
     line_table = np.zeros(SLOTS, np.uint64)
     paragraph_table = np.zeros(SLOTS, np.uint64)
-    begin = stop = -1
+    begin = closed = -1
     while start <= end:
-        line_end = start
-        while line_end < end and data[line_end] != NEWLINE:
-            line_end += 1
-        low, high = stripped(data, start, line_end)
+        stop = line_end(data, start, end)
+        low, high = stripped(data, start, stop)
         if low < high:
-            line_table = count_part(data, low, high, line_table, lines)
-            begin = low if begin < 0 else begin
-            stop = high
-        if begin >= 0 and (low == high or line_end == end):
-            paragraph_table = count_part(data, begin, stop, paragraph_table, paragraphs)
+            if is_full(line_table, lines):
+                line_table = enlarged(line_table)
+            count_part(data, low, high, line_table, lines)
+            begin = low if begin < 0 and not lines_only else begin
+            closed = high
+        if begin >= 0 and (low == high or stop == end):
+            if is_full(paragraph_table, paragraphs):
+                paragraph_table = enlarged(paragraph_table)
+            count_part(data, begin, closed, paragraph_table, paragraphs)
             begin = -1
-        start = line_end + 1
+        start = stop + 1
 
 
 @compiled
-def parts(data: Array, offsets: Array, lines: Array, paragraphs: Array) -> None:
-    """Fill, for each text, (parts, parts that repeat, characters, characters of parts that repeat), shape (n, 4)."""
+def parts(data: Array, offsets: Array, lines: Array, paragraphs: Array, lines_only: bool) -> None:
+    """Fill `lines` and `paragraphs`, of shape (n, columns)."""
     for text in range(len(offsets) - 1):
-        parts_of_text(data, offsets[text], offsets[text + 1], lines[text], paragraphs[text])
+        parts_of_text(data, offsets[text], offsets[text + 1], lines[text], paragraphs[text], lines_only)

@@ -33,9 +33,9 @@ class C4(ByLimits):
     anywhere in it, and for too few sentences in what is left. White space around a line goes, lines of nothing else
     too. `filter_no_terminal_punct=false` is what FineWeb does.
 
-    >>> page = "Home | About\\nIt rained.\\nThe river stood high, and the road was closed.[1]\\nWe use cookies on this site."
+    >>> page = "Home | About\\nIt rained.\\nThe river stood high, so the road was closed.[1]\\nWe use cookies here."
     >>> C4(min_num_sentences=1)([page]).texts
-    ['The river stood high, and the road was closed.']
+    ['The river stood high, so the road was closed.']
     >>> C4()([page, "if (rain) { stay(); }"]).reasons
     ['sentences 1 < 5', 'curly brackets 1 > 0']
     """

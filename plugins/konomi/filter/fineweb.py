@@ -72,6 +72,7 @@ class FineWeb(ByLimits):
         from konomi.filter import _fineweb_kernel as kernel
 
         documents = _languages.documents(texts, self.language)
+        repeats = part_shares(documents.data, documents.offsets, lines_only=True)
         per_word = documents.per_word()
         found = np.zeros((len(texts), len(kernel.COLUMNS)), np.int64)
         kernel.fineweb(
@@ -90,9 +91,7 @@ class FineWeb(ByLimits):
                 "lines": found[:, kernel.LINES],
                 "terminal_lines": found[:, kernel.TERMINAL_LINES] / lines,
                 "short_lines": found[:, kernel.SHORT_LINES] / lines,
-                "duplicate_line_characters": part_shares(documents.data, documents.offsets)[
-                    "duplicate_line_characters"
-                ],
+                "duplicate_line_characters": repeats["duplicate_line_characters"],
                 "newlines_per_word": found[:, kernel.NEWLINES] / np.maximum(found[:, kernel.WORDS], 1),
             }
         )

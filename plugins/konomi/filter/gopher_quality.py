@@ -109,10 +109,9 @@ class GopherQuality(ByLimits):
     def decide(self, scores: Mapping[str, NDArray[Any]]) -> list[str | None]:
         import numpy as np
 
-        measured = {name: scores[name] for name in scores}
-        for name in ("mean_word_length", "stop_words"):  # no limit is broken by what is no number
-            measured[name] = np.where(scores[name] == UNMEASURED, np.nan, scores[name])
-        return super().decide(measured)
+        harmless = {"mean_word_length": self.min_avg_word_length, "stop_words": self.min_stop_words}
+        held = {name: np.where(scores[name] == UNMEASURED, limit, scores[name]) for name, limit in harmless.items()}
+        return super().decide({**scores, **held})
 
 
 def _measured(documents: Documents) -> NDArray[Any]:
