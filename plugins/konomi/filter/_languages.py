@@ -13,6 +13,7 @@ from konomi.units import CHARACTERS_PER_WORD
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from konomi.language import Language, Ranges
@@ -61,6 +62,36 @@ def policies(language: str) -> dict[str, Language]:
     entries = registry.entries("language")
     order = sorted(entries, key=lambda entry: (entry.name != FALLBACK, entry.owner != "konomi", entry.name))
     return {entry.name: entry.cls() for entry in order}
+
+
+@dataclass(frozen=True)
+class Documents:
+    """n texts, each with its language, as kernels take them."""
+
+    data: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    languages: tuple[Language, ...]
+    places: NDArray[np.int64]
+    """Which of `languages` each text is in; shape (n,)."""
+
+    def flags(self) -> NDArray[np.uint8]:
+        """Return the flags of every code point in each language; shape (languages, CODES)."""
+        return flags(tuple(type(language) for language in self.languages))
+
+    def per_word(self) -> NDArray[np.int64]:
+        """Return the characters that are a word where none are spaced, by language."""
+        import numpy as np
+
+        return np.array([language.characters_per_word for language in self.languages], np.int64)
+
+
+def documents(texts: pa.Array, language: str) -> Documents:
+    """Return texts with their languages, by the value of a field `language`."""
+    from konomi.units import alike, text_buffers
+
+    data, offsets = alike(*text_buffers(texts))
+    known, places = chosen(language, data, offsets)
+    return Documents(data, offsets, tuple(known.values()), places)
 
 
 @dataclass(frozen=True)
@@ -200,28 +231,56 @@ def inside() -> NDArray[np.bool_]:
     return np.array([unicodedata.category(chr(code))[0] in "LMN" for code in range(CODES)])
 
 
-@dataclass(frozen=True)
-class Strings:
-    """Lists of strings as bytes, for kernels: one list for each language, longer strings first."""
+def strings(lists: Sequence[Sequence[str]]) -> tuple[NDArray[Any], ...]:
+    """Return lists of strings as kernels take them: bytes, where each string starts, where each list ends, first bytes.
 
-    data: NDArray[np.uint8]
-    starts: NDArray[np.int64]
-    """Where each string starts in `data`, and where the last ends."""
-    ends: NDArray[np.int64]
-    """Which strings are each language's: those before `ends[language + 1]`, from `ends[language]`."""
-    first: NDArray[np.bool_]
-    """Whether a string of a language begins with a byte; shape (languages, 256)."""
-
-
-def strings(lists: Sequence[Sequence[str]]) -> Strings:
-    """Return lists of strings in the form that kernels take."""
+    Of strings that stand at one place, the first of the list is found. ASCII letters must be in lower case.
+    """
     import numpy as np
 
-    encoded = [sorted((word.encode() for word in words if word), key=len, reverse=True) for words in lists]
+    encoded = [[word.encode() for word in words] for words in lists]
     flat = [word for words in encoded for word in words]
     first = np.zeros((len(lists), 256), np.bool_)
     for row, words in zip(first, encoded, strict=True):
         row[[word[0] for word in words]] = True
     starts = np.cumsum([0, *map(len, flat)], dtype=np.int64)
     ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
-    return Strings(np.frombuffer(b"".join(flat) or b"\0", np.uint8), starts, ends, first)
+    return np.frombuffer(b"".join(flat) or b"\0", np.uint8), starts, ends, first
+
+
+def longest_first(words: Sequence[str]) -> list[str]:
+    """Return strings such that the longer of two that begin alike comes first."""
+    return sorted(words, key=len, reverse=True)
+
+
+@functools.cache
+def lower_case() -> NDArray[np.uint32]:
+    """Return the small letter of every code point that has one, else itself."""
+    import numpy as np
+
+    made = np.arange(CODES, dtype=np.uint32)
+    for code in range(CODES):
+        small = chr(code).lower()
+        if len(small) == 1:
+            made[code] = ord(small)
+    return made
+
+
+def word_table(lists: Sequence[Sequence[str]]) -> NDArray[np.uint64]:
+    """Return tables of open addressing with the hashes of words in lower case, by language; 0 where a slot is empty."""
+    import numpy as np
+
+    from konomi._units_kernel import FNV_OFFSET, FNV_PRIME
+
+    slots = 1 << max(2 * max(map(len, lists), default=1), 8).bit_length()
+    tables = np.zeros((len(lists), slots), np.uint64)
+    for table, words in zip(tables, lists, strict=True):
+        for word in words:
+            hashed = int(FNV_OFFSET)
+            for character in word:
+                hashed = (hashed ^ ord(character)) * int(FNV_PRIME) % 2**64
+            slot = (hashed >> 32) & (slots - 1)
+            while table[slot]:
+                slot = (slot + 1) & (slots - 1)
+            table[slot] = hashed
+    return tables

@@ -1,14 +1,138 @@
-"""Count a text's letters by group, compiled."""
+"""Read UTF-8 by the tables of `konomi.filter._languages`, compiled: flags of code points and lists of strings.
+
+numba does not compile a cached function again when what it calls in another file has changed: after a change here,
+remove the `__pycache__` of this folder.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from konomi._units_kernel import compiled, decode
+from konomi.filter._languages import CODES, SPACE, UNSPACED
 
 Array = NDArray[Any]
+
+NEWLINE = 10
+EACH_BYTE, UPPER_BITS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+NEWLINES = np.uint64(NEWLINE) * EACH_BYTE
+NONE, SPACED, UNSEGMENTED = 0, 1, 2
+"""What a word is made of: nothing yet, characters between spaces, characters of a script without spaces."""
+
+
+@compiled
+def flag_of(flags: Array, code: int) -> Any:
+    """Return a code point's flags; none above the planes that hold characters."""
+    return flags[np.uint64(code)] if code < CODES else np.uint8(0)
+
+
+@compiled
+def eight_bytes(data: Array, position: int) -> Any:
+    """Return eight bytes as one number, which the compiler loads at once."""
+    word = np.uint64(0)
+    for offset in range(8):
+        word |= np.uint64(data[np.uint64(position + offset)]) << np.uint64(8 * offset)
+    return word
+
+
+@compiled
+def line_end(data: Array, position: int, end: int) -> Any:
+    """Return where the line that `position` stands in ends."""
+    while position + 8 <= end:  # eight bytes at once: a byte of 0 in `others` borrows from its upper bit
+        others = eight_bytes(data, position) ^ NEWLINES
+        if (others - EACH_BYTE) & ~others & UPPER_BITS:
+            break
+        position += 8
+    while position < end and data[np.uint64(position)] != NEWLINE:
+        position += 1
+    return position
+
+
+@compiled
+def trimmed(data: Array, start: int, end: int, flags: Array) -> Any:
+    """Return a line's bounds without the white space around it."""
+    while start < end:
+        code, width = decode(data, start, end)
+        if not flag_of(flags, code) & SPACE:
+            break
+        start += width
+    while start < end:
+        last = last_of(data, start, end)
+        if not flag_of(flags, decode(data, last, end)[0]) & SPACE:
+            break
+        end = last
+    return start, end
+
+
+@compiled
+def last_of(data: Array, start: int, end: int) -> Any:
+    """Return where the last character before `end` starts."""
+    last = end - 1
+    while last > start and data[np.uint64(last)] & 0xC0 == 0x80:
+        last -= 1
+    return last
+
+
+@compiled
+def of_language(strings: Any, language: int) -> Any:
+    """Return one language's strings of `Strings.tables`: (data, starts, first string, end, first bytes)."""
+    data, starts, ends, first = strings
+    return data, starts, ends[language], ends[language + 1], first[language]
+
+
+@compiled
+def lowered(byte: Any) -> Any:
+    """Return a byte of UTF-8, an ASCII letter without its case."""
+    return byte | 32 if 65 <= byte <= 90 else byte
+
+
+@compiled
+def string_at(data: Array, position: int, end: int, strings: Any) -> Any:
+    """Return which string stands at `position`, but for the case of ASCII letters: its place in the list, or -1."""
+    words, starts, low, high, first = strings
+    if not first[lowered(data[np.uint64(position)])]:
+        return -1
+    for string in range(low, high):
+        size = starts[string + 1] - starts[string]
+        offset = size if position + size > end else 0
+        while (
+            offset < size and lowered(data[np.uint64(position + offset)]) == words[np.uint64(starts[string] + offset)]
+        ):
+            offset += 1
+        if offset == size and position + size <= end:
+            return string - low
+    return -1
+
+
+@compiled
+def length_of(strings: Any, string: int) -> Any:
+    """Return the bytes of a string, by its place in the list."""
+    _, starts, low, _, _ = strings
+    return starts[low + string + 1] - starts[low + string]
+
+
+@compiled
+def ends_with(data: Array, start: int, end: int, strings: Any) -> Any:
+    """Tell whether the line `data[start:end]` ends with one of the strings."""
+    _, _, low, high, _ = strings
+    for string in range(high - low):
+        at = end - length_of(strings, string)
+        if at >= start:
+            found = string_at(data, at, end, strings)
+            if found >= 0 and at + length_of(strings, found) == end:
+                return True
+    return False
+
+
+@compiled
+def word_goes_on(kind: int, held: int, per_word: int, flag: int) -> Any:
+    """Tell whether a character belongs to the word before it, of which `held` are in a script without spaces."""
+    if flag & SPACE:
+        return False
+    return (kind == SPACED and not flag & UNSPACED) or (kind == UNSEGMENTED and flag & UNSPACED and held < per_word)
 
 
 @compiled

@@ -20,13 +20,6 @@ def strings_at(texts: pa.Array, rows: NDArray[np.int64]) -> list[str]:
     ]
 
 
-def readonly(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return text that is read-only and offsets that are not: numba compiles anew for each type that it meets."""
-    text = data.view()
-    text.flags.writeable = False
-    return text, offsets.copy()
-
-
 def written(data: NDArray[np.uint8], ends: NDArray[np.int64], chosen: NDArray[np.bool_]) -> pa.Array:
     """Return large strings out of bytes that stand one text after another; null where a text is not `chosen`."""
     import numpy as np

@@ -122,10 +122,10 @@ class Normalize:
         import pyarrow.compute as pc
 
         from konomi.filter import _normalize_kernel as kernel
-        from konomi.filter._rewriting import only_changed, readonly, written
-        from konomi.units import text_buffers
+        from konomi.filter._rewriting import only_changed, written
+        from konomi.units import alike, text_buffers
 
-        data, offsets = readonly(*text_buffers(texts))
+        data, offsets = alike(*text_buffers(texts))
         tables = _tables(self.form, self.width, self.mojibake, self.controls, self.whitespace)
         blank_lines = self.blank_lines if self.whitespace else -1
         found, counts = np.zeros(len(texts), np.uint8), np.zeros((len(texts), kernel.GROWTH + 1), np.int64)
