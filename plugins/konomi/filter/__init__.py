@@ -1,7 +1,8 @@
 """Filters: judge texts by the batch, give each dropped one a reason, keep the scores.
 
 filter.normalize · filter.repetition · filter.length
-filter.compression · filter.url_blocklist · filter.harmful_words
+filter.compression · filter.url_blocklist · filter.harmful_words · filter.pii
+filter.japanese_quality · filter.japanese_spam · filter.japanese_footer
 """
 
 from __future__ import annotations

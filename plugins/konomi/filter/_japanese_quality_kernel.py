@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from konomi._units_kernel import compiled
+from konomi._units_kernel import FNV_OFFSET, FNV_PRIME, compiled
 from konomi.filter._japanese import CLOSER, END, HIRAGANA, KANJI, KATAKANA, PUNCTUATION, SPACE, SPACED_END
+from konomi.filter._japanese_kernel import ends_in, flag_of
 
 Array = NDArray[Any]
 
@@ -25,16 +26,6 @@ SENTENCES, LONGEST, ELLIPSES = 5, 9, 10
 
 HASH_BASE = np.uint64(0x9E3779B97F4A7C15)
 """Odd, with bits spread evenly (2^64 divided by the golden ratio; Knuth, TAOCP 6.4)."""
-
-FNV_OFFSET = np.uint64(0xCBF29CE484222325)
-FNV_PRIME = np.uint64(0x100000001B3)
-"""FNV-1a of 64 bits (Fowler, Noll, Vo; RFC 9923)."""
-
-
-@compiled
-def flag_of(flags: Array, code: int) -> Any:
-    """Return a code point's flags; none above the planes that hold characters."""
-    return flags[code] if code < len(flags) else np.uint8(0)
 
 
 @compiled
@@ -58,21 +49,6 @@ def count_sentence(counts: Array, column: int, hash_: Any, length: int, table: A
     if is_repeat(table, bits, hash_):
         counts[column + 2] += 1
         counts[column + 3] += length
-
-
-@compiled
-def ends_in(codes: Array, start: int, end: int, ways: Array, way_ends: Array) -> Any:
-    """Tell whether `codes[start:end]` ends in one of the strings `ways[way_ends[i - 1]:way_ends[i]]`."""
-    way_start = 0
-    for way in range(len(way_ends)):
-        size = way_ends[way] - way_start
-        same = size <= end - start
-        for offset in range(size):
-            same = same and codes[end - size + offset] == ways[way_start + offset]
-        if same:
-            return True
-        way_start = way_ends[way]
-    return False
 
 
 @compiled
