@@ -113,9 +113,9 @@ def repeated_share(codes: Array, size: int) -> Any:
         repeated += counts[slot] == 2
     frequent = np.empty(repeated, np.int32)
     place = 0
-    for slot in range(len(counts)):
-        if counts[slot] > 1:
-            frequent[place] = counts[slot]
+    for count in counts:
+        if count > 1:
+            frequent[place] = count
             place += 1
     frequent.sort()
     taken = min(int(np.sqrt(different)), repeated)
