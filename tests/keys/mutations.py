@@ -46,6 +46,9 @@ BY_HAND: dict[str, Callable[[Path], list[Any]]] = {
     "source/hub.path": lambda folder: [str(_texts(folder / "copy"))],
     "model/hub.name_or_path": lambda folder: [made("model", "other"), str(_texts(folder / "texts"))],
     "source/python_docs.packages": lambda folder: [["json", "email"], ["email"]],
+    "filter/gopher_quality.language": lambda folder: ["ja", "any"],
+    "filter/c4.language": lambda folder: ["ja", "any"],
+    "filter/fineweb.language": lambda folder: ["ja", "any"],
     "stage/tokenize.chat_template": lambda folder: ["plain"],
 }
 """Other values of fields whose type says too little (`Any`), or which must name something that is there."""

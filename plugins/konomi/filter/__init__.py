@@ -1,6 +1,7 @@
 """Filters: judge texts by the batch, give each dropped one a reason, keep the scores.
 
-filter.normalize · filter.repetition · filter.length
+filter.normalize · filter.repetition · filter.length · filter.gopher_quality · filter.c4
+filter.fineweb
 filter.compression · filter.url_blocklist · filter.harmful_words · filter.pii
 filter.japanese_quality · filter.japanese_spam · filter.japanese_footer
 """
