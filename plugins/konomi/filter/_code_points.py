@@ -41,13 +41,11 @@ def code_points(texts: pa.Array) -> CodePoints:
     import numpy as np
 
     from konomi.filter._code_points_kernel import decode_all
-    from konomi.units import text_buffers
+    from konomi.units import alike, text_buffers
 
-    data, offsets = text_buffers(texts)
-    text = data.view()
-    text.flags.writeable = False  # numba compiles anew for each type that it meets
+    data, offsets = alike(*text_buffers(texts))
     codes, ends = np.empty(int(offsets[-1] - offsets[0]), np.int32), np.empty(len(offsets) - 1, np.int64)
-    count = decode_all(text, offsets.copy(), codes, ends)
+    count = decode_all(data, offsets, codes, ends)
     return CodePoints(codes[:count], ends)
 
 

@@ -1,4 +1,4 @@
-"""Measure the characters, lines and sentences of Japanese texts, compiled: one pass over the code points."""
+"""Measure the characters and sentences of Japanese texts, compiled: one pass over the code points."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from konomi._units_kernel import compiled
+from konomi._units_kernel import FNV_OFFSET, FNV_PRIME, compiled
 from konomi.filter._japanese import CLOSER, END, HIRAGANA, KANJI, KATAKANA, PUNCTUATION, SPACE, SPACED_END
+from konomi.filter._japanese_kernel import ends_in, flag_of
 
 Array = NDArray[Any]
 
@@ -16,26 +17,15 @@ NEWLINE = 10
 
 COLUMNS = (
     "characters", "hiragana", "katakana", "kanji", "punctuation",
-    "lines", "line_characters", "repeated_lines", "repeated_line_characters",
     "sentences", "sentence_characters", "repeated_sentences", "repeated_sentence_characters",
     "longest_sentence", "ellipsis_sentences",
 )  # fmt: skip
 """What is measured of a text, in this order."""
 
-LINES, SENTENCES, LONGEST, ELLIPSES = 5, 9, 13, 14
+SENTENCES, LONGEST, ELLIPSES = 5, 9, 10
 
 HASH_BASE = np.uint64(0x9E3779B97F4A7C15)
 """Odd, with bits spread evenly (2^64 divided by the golden ratio; Knuth, TAOCP 6.4)."""
-
-FNV_OFFSET = np.uint64(0xCBF29CE484222325)
-FNV_PRIME = np.uint64(0x100000001B3)
-"""FNV-1a of 64 bits (Fowler, Noll, Vo; RFC 9923)."""
-
-
-@compiled
-def flag_of(flags: Array, code: int) -> Any:
-    """Return a code point's flags; none above the planes that hold characters."""
-    return flags[code] if code < len(flags) else np.uint8(0)
 
 
 @compiled
@@ -52,8 +42,8 @@ def is_repeat(table: Array, bits: int, hash_: Any) -> Any:
 
 
 @compiled
-def count_part(counts: Array, column: int, hash_: Any, length: int, table: Array, bits: int) -> None:
-    """Count a line or a sentence in the four columns from `column`."""
+def count_sentence(counts: Array, column: int, hash_: Any, length: int, table: Array, bits: int) -> None:
+    """Count a sentence in the four columns from `column`."""
     counts[column] += 1
     counts[column + 1] += length
     if is_repeat(table, bits, hash_):
@@ -62,23 +52,8 @@ def count_part(counts: Array, column: int, hash_: Any, length: int, table: Array
 
 
 @compiled
-def ends_in(codes: Array, start: int, end: int, ways: Array, way_ends: Array) -> Any:
-    """Tell whether `codes[start:end]` ends in one of the strings `ways[way_ends[i - 1]:way_ends[i]]`."""
-    way_start = 0
-    for way in range(len(way_ends)):
-        size = way_ends[way] - way_start
-        same = size <= end - start
-        for offset in range(size):
-            same = same and codes[end - size + offset] == ways[way_start + offset]
-        if same:
-            return True
-        way_start = way_ends[way]
-    return False
-
-
-@compiled
-def most_parts(codes: Array, flags: Array) -> Any:
-    """Return how many lines and sentences there can be at most, as the bits of a slot in a table twice as large."""
+def most_sentences(codes: Array, flags: Array) -> Any:
+    """Return how many sentences there can be at most, as the bits of a slot in a table twice as large."""
     marks = 1
     for code in codes:
         marks += code == NEWLINE or flag_of(flags, code) & (END | SPACED_END) != 0
@@ -92,14 +67,13 @@ def most_parts(codes: Array, flags: Array) -> Any:
 def measure_text(codes: Array, flags: Array, ways: Array, way_ends: Array, counts: Array) -> None:
     """Fill one text's columns.
 
-    A sentence begins with what is no white space, and ends with the line or with a run of ends and closers. Lines and
-    sentences of nothing but white space are none; two are the same whatever white space they hold.
+    A sentence begins with what is no white space, and ends with the line or with a run of ends and closers. Two are the
+    same whatever white space they hold.
     """
-    bits = most_parts(codes, flags)
-    lines, sentences = np.zeros(1 << bits, np.uint64), np.zeros(1 << bits, np.uint64)
-    line_start = sentence_start = -1
-    last = -1
-    line_hash = sentence_hash = FNV_OFFSET
+    bits = most_sentences(codes, flags)
+    sentences = np.zeros(1 << bits, np.uint64)
+    sentence_start = last = -1
+    sentence_hash = FNV_OFFSET
     ended = False
     for position in range(len(codes) + 1):
         code = codes[position] if position < len(codes) else NEWLINE
@@ -107,14 +81,11 @@ def measure_text(codes: Array, flags: Array, ways: Array, way_ends: Array, count
         starts_next = ended and not flag & (SPACE | END | SPACED_END | CLOSER)
         if sentence_start >= 0 and (code == NEWLINE or starts_next):
             length = last + 1 - sentence_start
-            count_part(counts, SENTENCES, sentence_hash, length, sentences, bits)
+            count_sentence(counts, SENTENCES, sentence_hash, length, sentences, bits)
             counts[LONGEST] = max(counts[LONGEST], length)
             counts[ELLIPSES] += ends_in(codes, sentence_start, last + 1, ways, way_ends)
             sentence_start, sentence_hash, ended = -1, FNV_OFFSET, False
         if code == NEWLINE:
-            if line_start >= 0:
-                count_part(counts, LINES, line_hash, last + 1 - line_start, lines, bits)
-            line_start, line_hash = -1, FNV_OFFSET
             continue
         counts[1] += flag & HIRAGANA != 0
         counts[2] += flag & KATAKANA != 0
@@ -123,9 +94,7 @@ def measure_text(codes: Array, flags: Array, ways: Array, way_ends: Array, count
         if flag & SPACE:
             ended = ended or spaced_end(codes, position, last, sentence_start, flags)
             continue
-        line_start = position if line_start < 0 else line_start
         sentence_start = position if sentence_start < 0 else sentence_start
-        line_hash = (line_hash ^ np.uint64(code)) * FNV_PRIME
         sentence_hash = (sentence_hash ^ np.uint64(code)) * FNV_PRIME
         last = position
         ended = flag & END != 0 or (ended and flag & (SPACED_END | CLOSER) != 0)

@@ -20,6 +20,17 @@ def strings_at(texts: pa.Array, rows: NDArray[np.int64]) -> list[str]:
     ]
 
 
+def written(data: NDArray[np.uint8], ends: NDArray[np.int64], chosen: NDArray[np.bool_]) -> pa.Array:
+    """Return large strings out of bytes that stand one text after another; null where a text is not `chosen`."""
+    import numpy as np
+    import pyarrow as pa
+
+    valid = np.packbits(chosen, bitorder="little")
+    offsets = np.concatenate([np.zeros(1, np.int64), ends])
+    buffers = [pa.py_buffer(part) for part in (valid, offsets, data[: offsets[-1]])]
+    return pa.Array.from_buffers(pa.large_string(), len(ends), buffers)
+
+
 def only_changed(count: int, changed: Mapping[int, str]) -> pa.Array:
     """Return `count` texts as large strings: the changed ones by their row, null for all others."""
     import pyarrow as pa

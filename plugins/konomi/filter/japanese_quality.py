@@ -142,7 +142,6 @@ class JapaneseQuality(ByLimits):
         ng_characters = words_of(self._ng_files()).count(points)[1]
         japanese = found["hiragana"] + found["katakana"] + found["kanji"] + found["punctuation"]
         repeats = Repetition(unit=Unit.character, threads=self.threads).annotate(texts).scores
-        ngrams = {name: shares for name, shares in repeats.items() if name.endswith("_grams")}
         return Annotation(
             {
                 "characters": found["characters"],
@@ -153,13 +152,11 @@ class JapaneseQuality(ByLimits):
                 "mean_sentence": share(found["sentence_characters"], found["sentences"]),
                 "longest_sentence": found["longest_sentence"],
                 "ellipsis_sentences": share(found["ellipsis_sentences"], found["sentences"]),
-                "duplicate_lines": share(found["repeated_lines"], found["lines"]),
                 "duplicate_sentences": share(found["repeated_sentences"], found["sentences"]),
-                "duplicate_line_characters": share(found["repeated_line_characters"], found["line_characters"]),
                 "duplicate_sentence_characters": share(
                     found["repeated_sentence_characters"], found["sentence_characters"]
                 ),
-                **ngrams,
+                **{name: repeats[name] for name in SHARES if name in repeats},
                 "ng_characters": share(ng_characters, japanese),
             }
         )
