@@ -220,7 +220,7 @@ def _make_locked(planned: Plan, step: Step, stop: Stop, folder: Path, *, smoke: 
         job = Job(
             name=step.name, recipe=planned.name, key=key, out=out, work=work, resume=resume, smoke=smoke, stop=stop,
             model_card=_model_card(planned, step), curves=store.root / "curves" / key,
-            shelves=store.root / "shelves",
+            shelves=store.root / "shelves", lock=store.kind_of_lock,
         )  # fmt: skip
         with provenance.measured() as usage:
             run_stage(step, job, log=folder / "run.log")

@@ -157,11 +157,9 @@ def _found(step: Step, path: Path, texts: _Texts, alive: NDArray[np.bool_], tall
     """Return what a filter finds in a shard, from its shelf where it has looked at every row that is left."""
     import numpy as np
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    held = pq.read_table(step.shelf.path(path.name)) if step.shelf.has(path.name) else None
-    seen = np.zeros(len(alive), np.bool_) if held is None else np.asarray(held.column(SEEN)).copy()
-    new = np.flatnonzero(alive & ~seen)
+    held = _held(step, path)
+    new = np.flatnonzero(alive if held is None else alive & ~np.asarray(held.column(SEEN)))
     if held is not None and not len(new):
         return held
     more = texts.columns(getattr(step.filter, "columns", ()), new)
@@ -170,13 +168,18 @@ def _found(step: Step, path: Path, texts: _Texts, alive: NDArray[np.bool_], tall
         parts.append(_looked_at(step, chunk, {name: column.slice(start, len(chunk)) for name, column in more.items()}))
         start += len(chunk)
     fresh = pa.concat_tables(parts, promote_options="permissive")
-    merged = _scattered(fresh, new, len(alive)) if held is None else _merged(held, fresh, new)
-    seen[new] = True
-    table = merged.append_column(SEEN, pa.array(seen))
-    with step.shelf.put(path.name) as at:
-        write_like(path, table, at)
     tally.computed[step.name] += len(new)
+    with step.shelf.adding(path.name):  # another run may have added rows of its own meanwhile, and reads them later
+        table = _merged(_held(step, path), fresh, new, len(alive))
+        with step.shelf.put(path.name) as at:
+            write_like(path, table, at)
     return table
+
+
+def _held(step: Step, path: Path) -> pa.Table | None:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(step.shelf.path(path.name)) if step.shelf.has(path.name) else None
 
 
 def _batches(texts: pa.Array) -> Iterator[pa.Array]:
@@ -241,18 +244,21 @@ def _scattered(fresh: pa.Table, rows: NDArray[np.int64], count: int) -> pa.Table
     return fresh.take(pa.array(places, mask=places < 0))
 
 
-def _merged(held: pa.Table, fresh: pa.Table, rows: NDArray[np.int64]) -> pa.Table:
-    """Return what was held and what is new as one."""
+def _merged(held: pa.Table | None, fresh: pa.Table, rows: NDArray[np.int64], count: int) -> pa.Table:
+    """Return what was held of `count` rows and what is new of some as one."""
+    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    own = held.drop_columns([SEEN])
-    spread = _scattered(fresh, rows, held.num_rows)
-    columns = {
-        name: pc.coalesce(_one(spread.column(name)), _one(own.column(name)).cast(spread.schema.field(name).type))
-        for name in own.column_names
-    }
-    return pa.table(columns) if columns else own
+    spread = _scattered(fresh, rows, count)
+    seen = np.zeros(count, np.bool_) if held is None else np.array(held.column(SEEN))
+    seen[rows] = True
+    if held is not None:
+        for name in spread.column_names:
+            old = _one(held.column(name)).cast(spread.schema.field(name).type)
+            at = spread.column_names.index(name)
+            spread = spread.set_column(at, name, pc.coalesce(_one(spread.column(name)), old))
+    return spread.append_column(SEEN, pa.array(seen))
 
 
 def write_like(path: Path, table: pa.Table, at: Path) -> None:
