@@ -31,7 +31,7 @@ one template, all a little less alike than the threshold, do not cost the square
 Tried on 8,000 pages of which 80 % is template, with 300 planted near-duplicates: 50 comparisons found all of them, too.
 """
 
-HELD_BYTES = 128 << 20
+HELD_BYTES = 32 << 20
 STAR_DOCUMENTS = 1 << 16
 """Signatures, and documents on the walk, after which what lies on disk is let go of by this process' memory."""
 

@@ -81,6 +81,29 @@ def distinct(count: int, seed: int = 0) -> list[str]:
     return documents
 
 
+def similarities(texts: Sequence[str], plugin: Any) -> Any:
+    """Return the exact Jaccard similarity of all pairs, from matrix products over the shingles that two share.
+
+    `plugin` is a MinHash, whose shingles are taken; shape (n, n).
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    shingles, ends = plugin._units(pa.array(texts)).ngrams(plugin.shingle_size)
+    owner = np.repeat(np.arange(len(texts)), np.diff(ends, prepend=0))
+    pairs = np.unique(np.stack([shingles, owner.astype(np.uint64)]), axis=1)
+    sizes = np.bincount(pairs[1].astype(int), minlength=len(texts))
+    _, number, often = np.unique(pairs[0], return_inverse=True, return_counts=True)
+    shared = np.zeros((len(texts), len(texts)), np.float32)
+    number, rows = number[often[number] > 1], pairs[1][often[number] > 1].astype(int)
+    for low in range(0, number.max() + 1, 16384):
+        own = (number >= low) & (number < low + 16384)
+        block = np.zeros((len(texts), 16384), np.float32)
+        block[rows[own], number[own] - low] = 1
+        shared += block @ block.T
+    return shared / np.maximum(sizes[:, None] + sizes[None, :] - shared, 1)
+
+
 class DedupSuite:
     """Shared tests of a deduplicator; override `make` to test other options than the defaults."""
 
