@@ -195,8 +195,8 @@ def main() -> None:
         for one in results[: 2 - options.no_curate]:
             millions = count / 1e6
             print(
-                f"{count:9} {size:9.1f}   {one.tool:20} {one.seconds / millions:9.1f} s {one.processor / millions:9.1f} s"
-                f" {one.megabytes:9.0f} MB"
+                f"{count:9} {size:9.1f}   {one.tool:20} {one.seconds / millions:9.1f} s"
+                f" {one.processor / millions:9.1f} s {one.megabytes:9.0f} MB"
             )
 
 

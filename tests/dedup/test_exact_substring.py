@@ -1,4 +1,5 @@
 import random
+from itertools import pairwise
 
 import pyarrow as pa
 import pytest
@@ -36,8 +37,7 @@ def by_definition(texts, length, every=False):
     kept = []
     for text, marks in zip(data, marked, strict=True):
         bounds = [index for index in range(len(text) + 1) if index == len(text) or text[index] & 0xC0 != 0x80]
-        characters = zip(bounds, bounds[1:], strict=False)
-        kept.append(b"".join(text[low:high] for low, high in characters if not all(marks[low:high])).decode())
+        kept.append(b"".join(text[low:high] for low, high in pairwise(bounds) if not all(marks[low:high])).decode())
     return kept
 
 

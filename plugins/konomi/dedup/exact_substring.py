@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from konomi.dedup import Corpus, Cuts, Duplicates
+from konomi.dedup._options import Occurrence
 from konomi.faults import Fault
 from konomi.fields import NOT_IN_KEY
 from konomi.registry import register
@@ -23,15 +23,6 @@ PARTS = 64
 """Files that anchors are sorted in, one after another; each is in memory as a whole."""
 LEAST = 16
 """Shorter passages are chance: there are more of them than anybody has memory for."""
-
-
-class Occurrence(Enum):
-    """Which occurrence of a repeated passage is left."""
-
-    first = "first"
-    """The first one in the corpus' order."""
-    none = "none"
-    """None: what occurs more than once goes, as a passage that is learnt by heart."""
 
 
 @register("dedup", "exact_substring")
@@ -172,7 +163,7 @@ class ExactSubstring:
         return start[cut], end[cut]
 
 
-def _append(files: list[BinaryIO], parts: list[NDArray[np.uint64]], reached: int) -> None:
+def _append(files: Sequence[BinaryIO], parts: list[NDArray[np.uint64]], reached: int) -> None:
     """Write anchors into the files of their parts, with places counted from the corpus' first byte."""
     import numpy as np
 
