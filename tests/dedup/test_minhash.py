@@ -8,7 +8,7 @@ import pytest
 from konomi.dedup._minhash_kernel import coefficients
 from konomi.dedup._options import Keep
 from konomi.dedup.minhash import MinHash, Verify
-from konomi.testing.dedup import DedupSuite, write_corpus
+from konomi.testing.dedup import DedupSuite, similarities, write_corpus
 from konomi.units import Unit
 
 
@@ -243,26 +243,9 @@ def real_pages(real_rows):
     return [row["text"] for row in real_rows("technical_docs_en")]
 
 
-def all_similarities(texts, plugin):
-    """Return the exact Jaccard similarity of all pairs, from matrix products over the shingles that two pages share."""
-    shingles, ends = plugin._units(pa.array(texts)).ngrams(plugin.shingle_size)
-    owner = np.repeat(np.arange(len(texts)), np.diff(ends, prepend=0))
-    pairs = np.unique(np.stack([shingles, owner.astype(np.uint64)]), axis=1)
-    sizes = np.bincount(pairs[1].astype(int), minlength=len(texts))
-    _, number, often = np.unique(pairs[0], return_inverse=True, return_counts=True)
-    shared = np.zeros((len(texts), len(texts)), np.float32)
-    number, rows = number[often[number] > 1], pairs[1][often[number] > 1].astype(int)
-    for low in range(0, number.max() + 1, 16384):
-        own = (number >= low) & (number < low + 16384)
-        block = np.zeros((len(texts), 16384), np.float32)
-        block[rows[own], number[own] - low] = 1
-        shared += block @ block.T
-    return shared / np.maximum(sizes[:, None] + sizes[None, :] - shared, 1)
-
-
 def test_agrees_with_the_exact_similarities_of_real_pages(real_pages, tmp_path):
     plugin = MinHash(verify=Verify.exact, threads=1)
-    truth = all_similarities(real_pages, plugin)
+    truth = similarities(real_pages, plugin)
     found = plugin.find(write_corpus(tmp_path, real_pages))
     np.testing.assert_allclose(
         found.similarity[~found.keep], truth[np.flatnonzero(~found.keep), found.cluster[~found.keep]], atol=1e-6

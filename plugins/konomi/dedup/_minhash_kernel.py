@@ -71,17 +71,17 @@ def buckets(keys: Array, by_key: Array, places: Array) -> None:
     """Fill `places` for one band: where the bucket of each document begins; -1 where it has none.
 
     `by_key` lists documents sorted by their keys; one that it leaves out keeps its -1. A bucket holds documents of one
-    key, two or more, and takes one place more than it has documents.
+    key, two or more, and takes one place more than it has documents; buckets lie one after another.
     """
     start = 0
-    before = 0
+    used = 0
     for index in range(1, len(by_key) + 1):
         if index < len(by_key) and keys[by_key[index]] == keys[by_key[start]]:
             continue
         if index - start > 1:
             for member in range(start, index):
-                places[by_key[member]] = start + before
-            before += 1
+                places[by_key[member]] = used
+            used += index - start + 1
         start = index
 
 

@@ -31,7 +31,7 @@ one template, all a little less alike than the threshold, do not cost the square
 Tried on 8,000 pages of which 80 % is template, with 300 planted near-duplicates: 50 comparisons found all of them, too.
 """
 
-HELD_BYTES = 128 << 20
+HELD_BYTES = 32 << 20
 STAR_DOCUMENTS = 1 << 16
 """Signatures, and documents on the walk, after which what lies on disk is let go of by this process' memory."""
 
@@ -278,16 +278,16 @@ class MinHash:
         from konomi.dedup._minhash_kernel import settle, star
 
         total = len(signed.short)
-        places = self._places(signed)
+        places, met = self._places(signed)
         kept = OnDisk(folder / "kept", np.int64, (self.num_bands, total + total // 2 + 1))
         cluster, similarity = np.arange(total), np.ones(total, np.float32)
         if self.verify is Verify.exact:
-            shingles, ends = self._shingle_sets(corpus, np.asarray((places >= 0).any(axis=0)), folder)
+            shingles, ends = self._shingle_sets(corpus, met, folder)
         else:
             shingles, ends = np.empty(0, np.uint64), np.empty(0, np.int64)
         settle(signed.documents, places, kept.array)
         compared = np.full(total, -1, np.int64)
-        long = order[~signed.short[order]]
+        long = order[met[order]]
         for start in range(0, len(long), STAR_DOCUMENTS):
             star(
                 long[start : start + STAR_DOCUMENTS],
@@ -311,8 +311,11 @@ class MinHash:
         cluster[short] = short[heads]
         return cluster, similarity
 
-    def _places(self, signed: _Signed) -> NDArray[np.int64]:
-        """Return where the bucket of each document begins in each band, on disk in the place of the bands' keys."""
+    def _places(self, signed: _Signed) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return where the bucket of each document begins in each band, and which documents have a bucket in one.
+
+        The places, of shape (num_bands, n), take those of the bands' keys on disk.
+        """
         import numpy as np
 
         from konomi.dedup import _texts
@@ -320,15 +323,18 @@ class MinHash:
 
         places = signed.keys.array.view(np.int64)
         long = np.flatnonzero(~signed.short)
+        met = np.zeros(len(signed.short), np.bool_)
 
-        def sort_band(band: int) -> None:
+        def sort_band(band: int) -> NDArray[np.bool_]:
             keys = np.array(signed.keys.array[band])
             places[band] = -1
             buckets(keys, long[np.argsort(keys[long])], places[band])
+            return np.asarray(places[band] >= 0)
 
-        for _ in _texts.on_cores(sort_band, range(self.num_bands), self.threads):
+        for found in _texts.on_cores(sort_band, range(self.num_bands), self.threads):
+            met |= found
             signed.keys.let_go()
-        return places
+        return places, met
 
     def _shingle_sets(
         self, corpus: Corpus, chosen: NDArray[np.bool_], folder: Path
