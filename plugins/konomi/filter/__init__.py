@@ -1,7 +1,7 @@
 """Filters: judge texts by the batch, give each dropped one a reason, keep the scores.
 
 filter.normalize · filter.repetition · filter.length · filter.language_id · filter.decontaminate
-filter.quality_classifier
+filter.quality_classifier · filter.perplexity · filter.classifier
 """
 
 from __future__ import annotations
