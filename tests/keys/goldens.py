@@ -110,6 +110,28 @@ def overlapping(folder: Path) -> Any:
     return verdicts.reasons, *(of.tolist() for of in verdicts.scores.values())
 
 
+@golden("filter/quality_classifier")
+def graded(folder: Path) -> Any:
+    return plugin("filter/quality_classifier", model=_classifier(folder))(list(TEXTS)).scores["probability"].tolist()
+
+
+@golden("stage/quality_classifier")
+def learnt(folder: Path) -> Any:
+    from konomi.filter._quality_classifier import load
+
+    model = load(str(_classifier(folder).path), "")
+    return model.settings.bits, model.bias, [float(weight) for weight in model.weights]
+
+
+def _classifier(folder: Path) -> Any:
+    from konomi.testing.training import as_artifact, make_job
+
+    sources = {"good": plugin("source/artifact", data=_texts(folder)), "bad": plugin("source/japanese_sample")}
+    job = make_job(folder / "classifier")
+    plugin("stage/quality_classifier", **sources, documents=20, bits=8, epochs=2).run(job)
+    return as_artifact(job, "quality_classifier")
+
+
 def _forms() -> Sequence[Any]:
     from konomi.filter.normalize import Form
 
@@ -332,6 +354,9 @@ WITHOUT: dict[str, str] = {
     "compute/ddp": "launches; its number of processes is in the global batch",
     "model/tiny": "its weights are torch's, seeded",
     "model/hub": "what it loads is hashed",
+    "model/sequence_classifier": "what it loads is hashed",
+    "filter/perplexity": "torch's arithmetic; compared with plain forward passes in tests/filter",
+    "filter/classifier": "torch's arithmetic; compared with plain forward passes in tests/filter",
     "peft/none": "does nothing",
     "peft/lora": "the layers are PEFT's",
     "trainer/sft": "compared step by step with TRL's own in tests/trainer",

@@ -42,6 +42,11 @@ ELSEWHERE = {
     "source/hub.revision": "names a commit, which is in the key: tests/source/test_hub.py",
     "stage/curate.engine": "its workers are tried above, one engine beside another in tests/engine",
     "stage/export.engine": "as with stage/curate",
+    "filter/decontaminate.sets": "their content is in the key: tests/filter/test_decontaminate.py",
+    "filter/language_id.model": "its content is in the key: tests/filter/test_language_id.py",
+    "filter/quality_classifier.model": "its content is in the key: tests/filter/test_quality_classifier.py",
+    "model/sequence_classifier.name_or_path": "its content is in the key, as of model/hub, which it inherits",
+    "model/sequence_classifier.revision": "names a commit, which is in the key: tests/model/test_hub.py",
     "compute/ddp.gpus": "needs GPUs; which of them compute is not what they compute",
     "compute/ddp.port": "where the processes find one another, which tests/trainer tries with a free one each time",
 }

@@ -1,8 +1,9 @@
 """Filters: judge texts by the batch, give each dropped one a reason, keep the scores.
 
-filter.c4 · filter.compression · filter.decontaminate · filter.fineweb · filter.gopher_quality · filter.harmful_words
-filter.japanese_footer · filter.japanese_quality · filter.japanese_spam · filter.language_id · filter.length
-filter.normalize · filter.pii · filter.repetition · filter.url_blocklist
+filter.c4 · filter.classifier · filter.compression · filter.decontaminate · filter.fineweb · filter.gopher_quality
+filter.harmful_words · filter.japanese_footer · filter.japanese_quality · filter.japanese_spam · filter.language_id
+filter.length · filter.normalize · filter.perplexity · filter.pii · filter.quality_classifier · filter.repetition
+filter.url_blocklist
 """
 
 from __future__ import annotations

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 MOST_SETS = 1 << 15
 SHOWN_CHARACTERS = 80
-SHOWN_LINES = 4
 """Of a passage, in a reason."""
 
 
@@ -161,17 +160,10 @@ def _tally(texts: pa.Array, index: Index, found: _Found) -> None:
 
 
 def _passage(data: bytes, unit: int) -> str:
-    """Return the beginning of a passage from the given unit of a text; units carry no places, and hits are few."""
-    from bisect import bisect_left, bisect_right
-
+    """Return the beginning of a passage from the given unit of a text."""
     from konomi.filter._decontaminate_index import cut_texts
-    from konomi.units import arrow_texts
+    from konomi.filter._places import start_of
 
-    lines = data.decode("utf-8", "ignore").split("\n")
-    ends = cut_texts(arrow_texts(lines)).ends.tolist()
-    row = bisect_right(ends, unit)
-    line, inside = lines[row], unit - (ends[row - 1] if row else 0)
-    beginnings = range(len(line) + 1)
-    reached = bisect_left(beginnings, inside + 1, key=lambda end: len(cut_texts(arrow_texts([line[:end]])).hashes))
-    passage = " ".join([line[reached - 1 : reached + SHOWN_CHARACTERS], *lines[row + 1 : row + SHOWN_LINES]])
-    return " ".join(passage.split())[:SHOWN_CHARACTERS].rstrip()
+    text = data.decode("utf-8", "ignore")
+    start = start_of(text, unit, cut_texts)
+    return " ".join(text[start : start + 2 * SHOWN_CHARACTERS].split())[:SHOWN_CHARACTERS].rstrip()
