@@ -158,13 +158,12 @@ class QualityTraining:
 
 def _write(writer: Any, texts: pa.Array) -> NDArray[np.uint64]:
     """Append texts to the file; return the hash of each."""
-    import numpy as np
     import pyarrow as pa
 
-    from konomi.stage._sieve import hash_of
+    from konomi.stage._ingest import hashes_of
 
     writer.write_batch(pa.record_batch({TEXT: texts}))
-    return np.array([hash_of(text) for text in texts.to_pylist()], dtype=np.uint64)
+    return hashes_of(texts)
 
 
 def _lowest(hashes: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
