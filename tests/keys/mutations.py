@@ -14,6 +14,7 @@ from konomi import register, registry
 from konomi.recipe.arguments import argument_defaults, argument_fields
 from konomi.recipe.nodes import option_types
 from konomi.store import Artifact
+from konomi.testing.archives import conversion
 
 NOWHERE = Path("nowhere")
 
@@ -36,6 +37,7 @@ class Other:
 REQUIRED: dict[str, Callable[[Path], Any]] = {
     "source/files.path": lambda folder: str(_texts(folder / "texts")),
     "source/hub.path": lambda folder: str(_texts(folder / "texts")),
+    "source/warc.path": lambda folder: str(_archive(folder / "archives")),
     "source/python_docs.packages": lambda folder: ["json"],
     "model/hub.name_or_path": lambda folder: made("model"),
 }
@@ -44,6 +46,10 @@ REQUIRED: dict[str, Callable[[Path], Any]] = {
 BY_HAND: dict[str, Callable[[Path], list[Any]]] = {
     "source/files.path": lambda folder: [str(_texts(folder / "copy")), [str(_texts(folder / "copy") / "*.txt")]],
     "source/hub.path": lambda folder: [str(_texts(folder / "copy"))],
+    "source/warc.path": lambda folder: [
+        str(_archive(folder / "archives copy")),
+        [str(_archive(folder / "archives copy") / "*.wet")],
+    ],
     "model/hub.name_or_path": lambda folder: [made("model", "other"), str(_texts(folder / "texts"))],
     "source/python_docs.packages": lambda folder: [["json", "email"], ["email"]],
     "stage/tokenize.chat_template": lambda folder: ["plain"],
@@ -54,6 +60,12 @@ BY_HAND: dict[str, Callable[[Path], list[Any]]] = {
 def _texts(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "a.txt").write_text("one text", encoding="utf-8")
+    return folder
+
+
+def _archive(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "a.wet").write_bytes(conversion("https://a.example/", "one text"))
     return folder
 
 
