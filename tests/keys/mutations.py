@@ -46,10 +46,7 @@ REQUIRED: dict[str, Callable[[Path], Any]] = {
 BY_HAND: dict[str, Callable[[Path], list[Any]]] = {
     "source/files.path": lambda folder: [str(_texts(folder / "copy")), [str(_texts(folder / "copy") / "*.txt")]],
     "source/hub.path": lambda folder: [str(_texts(folder / "copy"))],
-    "source/warc.path": lambda folder: [
-        str(_archive(folder / "archives copy")),
-        [str(_archive(folder / "archives copy") / "*.wet")],
-    ],
+    "source/warc.path": lambda folder: [str(_archive(folder / "copy 2")), [str(_archive(folder / "copy 2") / "*.wet")]],
     "model/hub.name_or_path": lambda folder: [made("model", "other"), str(_texts(folder / "texts"))],
     "source/python_docs.packages": lambda folder: [["json", "email"], ["email"]],
     "stage/tokenize.chat_template": lambda folder: ["plain"],
