@@ -172,6 +172,30 @@ def load_dataset(folder: Path) -> Any:
     return _rows(plugin("source/hub", path=str(folder), columns={"text": "body"}))
 
 
+@golden("source/warc")
+def archive(folder: Path) -> Any:
+    from konomi.testing.archives import conversion, response, zipped
+
+    texts = [conversion(f"https://a.example/{number}", text, "jpn") for number, text in enumerate(TEXTS)]
+    plain = response("https://a.example/plain", TEXTS[0].encode("cp932"), "text/plain; charset=Shift_JIS")
+    (folder / "a.warc.gz").write_bytes(zipped([*texts, plain]))
+    return _rows(plugin("source/warc", path=str(folder / "a.warc.gz")))
+
+
+@golden("source/mix")
+def mixed(folder: Path) -> Any:
+    from konomi.source._options import TextUnit
+    from konomi.source.mix import Stopping
+
+    for name, count in (("a", 9), ("b", 30)):
+        lines = [f"{name} {number} {TEXTS[0] * (number % 4)}" for number in range(count)]
+        (folder / f"{name}.txt").write_text("\n".join(lines), encoding="utf-8")
+    paths = {name: str(folder / f"{name}.txt") for name in "ab"}
+    sources = {name: plugin("source/files", path=path, text_unit=TextUnit.line) for name, path in paths.items()}
+    weighted = [{"weights": {"a": 0.7, "b": 0.3}, "stopping": stopping} for stopping in Stopping]
+    return [_rows(plugin("source/mix", sources=sources, **how)) for how in (*weighted, {"epochs": {"a": 2.5}})]
+
+
 @golden("source/artifact")
 def artifact_rows(folder: Path) -> Any:
     return _rows(plugin("source/artifact", data=_texts(folder), limit=3))

@@ -14,6 +14,7 @@ from konomi import register, registry
 from konomi.recipe.arguments import argument_defaults, argument_fields
 from konomi.recipe.nodes import option_types
 from konomi.store import Artifact
+from konomi.testing.archives import conversion
 
 NOWHERE = Path("nowhere")
 
@@ -36,6 +37,7 @@ class Other:
 REQUIRED: dict[str, Callable[[Path], Any]] = {
     "source/files.path": lambda folder: str(_texts(folder / "texts")),
     "source/hub.path": lambda folder: str(_texts(folder / "texts")),
+    "source/warc.path": lambda folder: str(_archive(folder / "archives")),
     "source/python_docs.packages": lambda folder: ["json"],
     "model/hub.name_or_path": lambda folder: made("model"),
     "filter/decontaminate.sets": lambda folder: {"questions": str(_texts(folder / "texts"))},
@@ -45,6 +47,7 @@ REQUIRED: dict[str, Callable[[Path], Any]] = {
 BY_HAND: dict[str, Callable[[Path], list[Any]]] = {
     "source/files.path": lambda folder: [str(_texts(folder / "copy")), [str(_texts(folder / "copy") / "*.txt")]],
     "source/hub.path": lambda folder: [str(_texts(folder / "copy"))],
+    "source/warc.path": lambda folder: [str(_archive(folder / "copy 2")), [str(_archive(folder / "copy 2") / "*.wet")]],
     "model/hub.name_or_path": lambda folder: [made("model", "other"), str(_texts(folder / "texts"))],
     "source/python_docs.packages": lambda folder: [["json", "email"], ["email"]],
     "filter/gopher_quality.language": lambda folder: ["ja", "any"],
@@ -75,6 +78,12 @@ def _copy(file: Path, to: Path) -> Path:
     to.parent.mkdir(parents=True, exist_ok=True)
     to.write_bytes(file.read_bytes())
     return to
+
+
+def _archive(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "a.wet").write_bytes(conversion("https://a.example/", "one text"))
+    return folder
 
 
 def ours() -> list[registry.Entry]:

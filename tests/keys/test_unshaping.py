@@ -26,9 +26,11 @@ from konomi.model.hub import Hub as Model
 from konomi.peft.none import NoPeft
 from konomi.source.files import Files
 from konomi.source.hub import Hub
+from konomi.source.warc import Warc
 from konomi.stage.curate import Curate
 from konomi.stage.pretrain import Pretrain
 from konomi.stage.tokenize import Tokenize
+from konomi.testing.archives import conversion, response, zipped
 from konomi.testing.training import TEXTS, TinyModel, make_artifact, make_job, make_tokens
 from konomi.token_weighting.uniform import Uniform
 from konomi.trainer._arguments import NOT_SHAPING
@@ -90,6 +92,16 @@ def curate(corpus: Path, **fields: Any) -> Curate:
     return Curate(**{**plugins, "test_share": 0.1, **fields})
 
 
+def crawled(folder: Path, **fields: Any) -> Warc:
+    """Return a crawl of which one half came as text and the other as pages."""
+    path = folder.parent / f"crawl of {folder.name}" / "a.warc.gz"
+    path.parent.mkdir(exist_ok=True)
+    texts = [f"{number} {text}" * 3 for number, text in enumerate(TEXTS)]
+    pages = [response(f"https://a/{number}", text.encode(), "text/plain") for number, text in enumerate(texts)]
+    path.write_bytes(zipped([*pages, *(conversion(f"https://b/{text[:9]}", text) for text in texts)]))
+    return Warc(path=str(path), **fields)
+
+
 CURATIONS: dict[str, Callable[[Path, Path], tuple[Curate, Curate]]] = {
     "dedup/minhash.threads": lambda corpus, other: tuple(curate(corpus, dedup=MinHash(threads=n)) for n in (1, 3)),
     "dedup/exact.threads": lambda corpus, other: tuple(curate(corpus, dedup=Exact(threads=n)) for n in (1, 3)),
@@ -103,6 +115,13 @@ CURATIONS: dict[str, Callable[[Path, Path], tuple[Curate, Curate]]] = {
     ),
     "source/hub.path": lambda corpus, other: tuple(
         curate(folder, source=Hub(path=str(folder), data_files=["*.jsonl"])) for folder in (corpus, other)
+    ),
+    "source/warc.path": lambda corpus, other: tuple(curate(corpus, source=crawled(at)) for at in (corpus, other)),
+    "source/warc.max_ratio": lambda corpus, other: tuple(
+        curate(corpus, source=crawled(corpus, max_ratio=n)) for n in (200, 999)
+    ),
+    "source/warc.workers": lambda corpus, other: tuple(
+        curate(corpus, source=crawled(corpus, workers=n)) for n in (1, 3)
     ),
 }  # type: ignore[assignment]
 
