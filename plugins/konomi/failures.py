@@ -20,6 +20,18 @@ class Broken(KonomiError):
 
 
 @contextlib.contextmanager
+def blaming(part: str) -> Iterator[None]:
+    """Note which part of a stage (`filter length`) raised an error, for `telling` to say; the error stays as it is."""
+    try:
+        yield
+    except KonomiError:
+        raise
+    except Exception as error:
+        error.add_note(part)
+        raise
+
+
+@contextlib.contextmanager
 def telling(stage: str, plugin: str, log: Path) -> Iterator[None]:
     """Turn what a stage raises beyond konomi's own errors into one line that names stage, plugin and log."""
     try:
@@ -27,8 +39,10 @@ def telling(stage: str, plugin: str, log: Path) -> Iterator[None]:
     except KonomiError:
         raise
     except MemoryError as error:
+        plugin = _with_part(plugin, error)
         raise KonomiError(f"{stage} ({plugin}): there is not enough memory; {LOWER}") from error
     except Exception as error:
+        plugin = _with_part(plugin, error)
         if is_out_of_memory(error):
             raise KonomiError(f"{stage} ({plugin}): there is not enough memory; {LOWER}") from error
         if full := full_disk(error):
@@ -42,6 +56,11 @@ def telling(stage: str, plugin: str, log: Path) -> Iterator[None]:
         said = " ".join(str(error).split())
         what = f"{type(error).__name__}{f': {said[:300]}' if said else ''}"
         raise Broken(f"{stage} ({plugin}) failed: {what}; the traceback is in {log}") from error
+
+
+def _with_part(plugin: str, error: BaseException) -> str:
+    """Return a plugin with the part of it that `blaming` noted."""
+    return ", ".join([plugin, *getattr(error, "__notes__", ())[:1]])
 
 
 def is_out_of_memory(error: BaseException) -> bool:

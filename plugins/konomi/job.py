@@ -89,7 +89,7 @@ class Job:
             raise Stopped(f"{self.name} was stopped by {self.stop.reason}; the same command goes on from here")
 
     def progress(self, items: Iterable[T], *, total: int | None = None, unit: str = "it") -> Iterator[T]:
-        """Iterate with a progress bar, leaving where a stop was asked for; what makes the items is closed at the end."""
+        """Iterate with a progress bar, leaving where a stop was asked for; then what makes the items ends, too."""
         from tqdm import tqdm
 
         bar = tqdm(items, total=total, unit=unit, desc=self.name, leave=False, disable=True if self.quiet else None)

@@ -12,25 +12,17 @@ holds `conf/`, `recipes/` or both). A project folder opts in with a table in its
 from __future__ import annotations
 
 import functools
-import importlib.machinery
 import importlib.util
 import itertools
-import pkgutil
 import re
-import sys
 import tomllib
-import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from konomi import registry
+from konomi import project, registry
 from konomi.faults import Fault, Faults, KonomiError, did_you_mean
-
-PROJECT_PACKAGE = "konomi_project"
-"""Name under which a project's plugin files are imported, so that theirs can shadow nobody's."""
-
 
 PARTS = ("plugins", "conf", "recipes")
 """Keys of a project's `[tool.konomi]` table."""
@@ -101,8 +93,8 @@ def remove_config_dir(folder: Path) -> None:
 def providers() -> list[Provider]:
     """Return everybody who brings presets and recipes: konomi, packages by name, the project, `--config-dir`."""
     found = list(_installed())
-    if project := project_table():
-        folder, table = project
+    if found_table := project_table():
+        folder, table = found_table
         conf, recipes = (_project_folder(folder, table, part) for part in ("conf", "recipes"))
         found.append(Provider(f"the project {folder.name}", conf, recipes))
     return [*found, *(Provider("--config-dir", folder, folder) for folder in _config_dirs)]
@@ -175,28 +167,11 @@ def recipes() -> dict[str, tuple[Path, str]]:
 def load_plugins() -> None:
     """Import all plugins: the built-in, the installed packages' and the project's."""
     registry.load()
-    if not (project := project_table()):
+    if not (found := project_table()):
         return
-    folder, table = project
+    folder, table = found
     folders = [str(_must_exist(folder / name, folder, "plugins")) for name in table.get("plugins", [])]
-    load_project(folders, f"the project {folder.name}")
-
-
-def load_project(folders: Sequence[str], owner: str = "the project") -> None:
-    """Import the plugins in a project's folders."""
-    if folders and PROJECT_PACKAGE not in sys.modules:
-        package = types.ModuleType(PROJECT_PACKAGE)
-        package.__path__ = [*folders]
-        package.__spec__ = importlib.machinery.ModuleSpec(PROJECT_PACKAGE, None, is_package=True)
-        sys.modules[PROJECT_PACKAGE] = package
-    for found in pkgutil.iter_modules([*folders]):
-        if not found.name.startswith("_"):
-            registry.load_module(f"{PROJECT_PACKAGE}.{found.name}", owner=owner)
-
-
-def project_folders() -> list[str]:
-    """Return the folders of the project's plugins that were imported here, for processes that work for this one."""
-    return [*getattr(sys.modules.get(PROJECT_PACKAGE), "__path__", ())]
+    project.load(folders, f"the project {folder.name}")
 
 
 def install() -> None:

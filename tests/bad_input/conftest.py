@@ -8,6 +8,7 @@ import pytest
 from hydra.core.config_store import ConfigStore
 
 from konomi import registry, search_path
+from konomi.project import PROJECT_PACKAGE
 from konomi.recipe import nodes
 from konomi.store import Store
 
@@ -51,7 +52,7 @@ def _forgetful(_everything_loaded: None) -> Iterator[None]:
     ConfigStore.instance().repo.clear()
     ConfigStore.instance().repo.update(groups)
     search_path._config_dirs[:] = folders
-    for name in [name for name in sys.modules if name.partition(".")[0] == search_path.PROJECT_PACKAGE]:
+    for name in [name for name in sys.modules if name.partition(".")[0] == PROJECT_PACKAGE]:
         del sys.modules[name]
 
 

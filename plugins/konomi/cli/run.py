@@ -25,6 +25,7 @@ from konomi.cli import parser
 from konomi.cli.command_line import CommandLine, read
 from konomi.failures import os_error
 from konomi.faults import Fault, Faults, KonomiError, Stopped, did_you_mean
+from konomi.project import PROJECT_PACKAGE
 from konomi.recipe import nodes
 from konomi.recipe.by_hydra import REFUSED, VERSION_BASE, composing, register_resolvers
 from konomi.recipe.composition import Composed
@@ -98,7 +99,7 @@ def say_project() -> None:
     from konomi import registry
 
     search_path.load_plugins()
-    own = [entry.id for entry in registry.entries() if entry.cls.__module__.startswith(search_path.PROJECT_PACKAGE)]
+    own = [entry.id for entry in registry.entries() if entry.cls.__module__.startswith(PROJECT_PACKAGE)]
     if own:
         print(f"konomi: plugins of this project's pyproject.toml: {', '.join(own)}", file=sys.stderr)
 

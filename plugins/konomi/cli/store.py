@@ -15,10 +15,25 @@ from konomi.cli import parser
 from konomi.faults import KonomiError, did_you_mean
 from konomi.recipe.keys import differences
 from konomi.report.figures import duration, size
-from konomi.store import Store
-from konomi.store.collect import References, Unreferenced, delete, kept, references, size_of, unreferenced
+from konomi.store import Store, shelf
+from konomi.store.collect import (
+    ARTIFACT,
+    ATTEMPTS,
+    COMMAND,
+    CURVES,
+    REPLACED,
+    SHELF,
+    References,
+    Unreferenced,
+    delete,
+    kept,
+    references,
+    shelves,
+    size_of,
+    unreferenced,
+)  # fmt: skip
 from konomi.store.names import key_of
-from konomi.store.verify import Verdict, entries, verify
+from konomi.store.verify import Verdict, entries, verify, verify_shelf
 
 USAGE = """ls | why A B | gc | verify   [--store FOLDER] [--json]
 
@@ -26,7 +41,7 @@ USAGE = """ls | why A B | gc | verify   [--store FOLDER] [--json]
   konomi store why A B             which options make two keys differ
   konomi store gc                  list what no run's folder and no name refers to any more
   konomi store gc --delete         …and delete it
-  konomi store verify              read every file and compare it with the seal in its manifest"""
+  konomi store verify              compare every file with the seal in its manifest; open those of the shelves"""
 RUN_FOLDERS = ("runs", "multirun")
 """Folders of the working folder where runs are looked for beside those that the store knows."""
 WORDS = ("ls", "why", "gc", "verify")
@@ -86,8 +101,9 @@ def _ls(given: Any, store: Store) -> int:
     held = _references(given, store)
     found = [_entry(store, key, held) for key in store.made()]
     found.sort(key=lambda entry: entry["made"] or 0)
+    shelved = [_shelf_entry(path, held) for path in shelves(store)]
     if given.json:
-        print(json.dumps(found, ensure_ascii=False, indent=1))
+        print(json.dumps(found + shelved, ensure_ascii=False, indent=1))
         return 0
     rows = [("key", "stage", "recipe", "size", "age", "runs", "names")]
     for entry in found:
@@ -99,6 +115,9 @@ def _ls(given: Any, store: Store) -> int:
     print("\n".join(table(rows, right=(3, 4, 5))))
     total = sum(entry["size"] for entry in found)
     print(f"{len(found)} artifacts, {size(total)}, in {store.root}")
+    if shelved:
+        beside = size(sum(entry["size"] for entry in shelved))
+        print(f"{len(shelved)} shelves beside them, {beside}: rows, scores and duplicates that curations use again")
     return 0
 
 
@@ -115,6 +134,16 @@ def _entry(store: Store, key: str, held: References) -> dict[str, Any]:
         "recipe": str(manifest.get("recipe", "?")), "makes": str(manifest.get("makes", "?")), "size": counted,
         "made": manifest.get("started"), "names": held.names.get(key, []), "runs": held.runs.get(key, []),
         "path": str(store.path(key)),
+    }  # fmt: skip
+
+
+def _shelf_entry(path: Path, held: References) -> dict[str, Any]:
+    """Return what `ls` says of a shelf, with the columns of an artifact."""
+    keys = sorted(shelf.references(path))
+    return {
+        "key": f"{path.parent.name}/{path.name}", "stage": "shelf", "plugin": "", "recipe": "", "makes": "",
+        "size": size_of(path), "made": path.stat().st_mtime, "names": [],
+        "runs": sorted({run for key in keys for run in held.runs.get(key, [])}), "path": str(path), "read_by": keys,
     }  # fmt: skip
 
 
@@ -188,7 +217,7 @@ def _gc(given: Any, store: Store) -> int:
         print(_gc_line(item, stayed))
     for folder in held.unseen:
         print(f"kept for a run that cannot be seen from here: {folder} (--elsewhere counts it as gone)")
-    left = len(store.made()) - (0 if given.delete else sum(not item.attempts for item in found))
+    left = len(store.made()) - (0 if given.delete else sum(item.kind == ARTIFACT for item in found))
     if given.delete:
         print(f"{size(freed)} freed ({freed:,} bytes); {left} artifacts stay")
     elif found:
@@ -198,9 +227,19 @@ def _gc(given: Any, store: Store) -> int:
     return 0
 
 
+SAID = {
+    ARTIFACT: "artifact",
+    ATTEMPTS: "attempts at it",
+    SHELF: "shelf: rows, scores or duplicates that no run's stage reads",
+    CURVES: "curves of attempts at it",
+    REPLACED: "what it was to replace",
+    COMMAND: "refresh that was not finished",
+}
+"""What `gc` calls the kinds of things that can go."""
+
+
 def _gc_line(item: Unreferenced, stayed: str) -> str:
-    what = "attempts at it" if item.attempts else "artifact"
-    return f"{item.key}  {size(item.size):>9}  {what}" + (f"  stays: {stayed}" if stayed else "")
+    return f"{item.key}  {size(item.size):>9}  {SAID[item.kind]}" + (f"  stays: {stayed}" if stayed else "")
 
 
 def _verify(given: Any, store: Store) -> int:
@@ -214,12 +253,16 @@ def _verify(given: Any, store: Store) -> int:
         total=total, unit="B", unit_scale=True, desc="verify", leave=False, disable=True if given.json else None
     ) as bar:
         verdicts = [verify(path, made_key, bar.update) for path in paths]
-    wrong = [verdict for verdict in verdicts if verdict.wrong]
+        looked = [verify_shelf(path) for path in shelves(store)]
+    wrong = [verdict for verdict in (*verdicts, *looked) if verdict.wrong]
     if given.json:
-        rows = [{"key": item.key, "wrong": item.wrong, "sealed": item.sealed, "bytes": item.size} for item in verdicts]
+        rows = [
+            {"key": item.key, "wrong": item.wrong, "sealed": item.sealed, "bytes": item.size}
+            for item in (*verdicts, *looked)
+        ]
         print(json.dumps(rows, ensure_ascii=False, indent=1))
     else:
-        print("\n".join(_verdict_lines(verdicts)))
+        print("\n".join((*_verdict_lines(verdicts), *_shelf_lines(looked))))
     return 1 if wrong else 0
 
 
@@ -235,3 +278,13 @@ def _verdict_lines(verdicts: Sequence[Verdict]) -> Iterator[str]:
     yield f"{held} of {len(verdicts)} artifacts hold what was published ({counted} read)" + (
         f"; {damaged} do not: delete their folders, and the same run makes them again" if damaged else ""
     )
+
+
+def _shelf_lines(looked: Sequence[Verdict]) -> Iterator[str]:
+    for verdict in looked:
+        yield from (f"{verdict.key}: {line}" for line in verdict.wrong)
+    damaged = sum(len(verdict.wrong) for verdict in looked)
+    if looked:
+        yield f"{len(looked)} shelves opened" + (
+            f"; {damaged} files are damaged: delete them, and the same run makes them again" if damaged else ""
+        )

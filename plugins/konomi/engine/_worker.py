@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
-from konomi import search_path
+from konomi import project
 from konomi.faults import KonomiError
 
 T = TypeVar("T")
@@ -85,12 +85,12 @@ class Setting:
     @classmethod
     def here(cls) -> Setting:
         """Return that of this process."""
-        return cls(tuple(search_path.project_folders()))
+        return cls(tuple(project.folders()))
 
     def enter(self) -> None:
         """Take it over in a worker, before it unpickles a task."""
         if self.plugins:
-            search_path.load_project(self.plugins)
+            project.load(self.plugins)
 
 
 def begin(setting: Setting, parent: int) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from konomi.dedup import Corpus, Cuts, Dedup, Duplicates, Shard
 from konomi.engine import Engine
+from konomi.failures import blaming
 from konomi.faults import KonomiError, did_you_mean
 from konomi.job import Job
 from konomi.stage._cutting import Cutting, cut
@@ -178,11 +179,12 @@ def deduplicate(job: Job, documents: Documents, by: str, dedup: Dedup, shelves: 
 
 def _found(job: Job, documents: Documents, dedup: Dedup, shelf: Shelf, count: int) -> Duplicates:
     """Return the duplicates, from the shelf where they were found before; raises where they make no sense."""
-    if shelf.has(FOUND):
+    if shelf.whole(FOUND):
         return _load(shelf.path(FOUND))
     scratch = job.work / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)
-    found = dedup.find(documents.corpus(scratch))
+    with blaming(f"dedup {type(dedup).__name__}"):
+        found = dedup.find(documents.corpus(scratch))
     _check(found, count, type(dedup).__name__)
     with shelf.put(FOUND) as path:
         _save(found, path)

@@ -97,7 +97,7 @@ def ingest(job: Job, source: Source, shelf: Shelf, drop_unreadable: bool, engine
     tasks = [
         Reading(rows, number, shelf, source.format(), drop_unreadable, job.smoke) for number, rows in enumerate(loaded)
     ]
-    missing = [task for task in tasks if not shelf.has(task.record)]
+    missing = [task for task in tasks if not _has_all(shelf, task.record)]
     many = hasattr(source, "parts") and len(missing) > 1 and not job.smoke
     made = engine.map(read_piece, missing) if many else map(read_piece, missing)
     for _ in job.progress(made, total=len(missing), unit="piece"):
@@ -108,6 +108,15 @@ def ingest(job: Job, source: Source, shelf: Shelf, drop_unreadable: bool, engine
         left_out = f" (it left out {unread} that it could not read)" if unread else ""
         raise KonomiError(f"{job.name}: the source {source} gave no rows{left_out}")
     return pieces
+
+
+def _has_all(shelf: Shelf, record: str) -> bool:
+    """Tell whether a piece is on the shelf with all its shards; damaged files are deleted, to be read anew."""
+    if not shelf.whole(record):
+        return False
+    shards = json.loads(shelf.path(record).read_text(encoding="utf-8"))["shards"]
+    damaged = [name for name in shards if not shelf.whole(name)]
+    return not damaged
 
 
 def read_piece(task: Reading) -> None:
@@ -218,7 +227,7 @@ class _Shards:
         import numpy as np
 
         name = f"{self.task.number:05}-{len(self.piece.shards):05}.parquet"
-        if not self.task.shelf.has(name):
+        if not self.task.shelf.whole(name):
             with self.task.shelf.put(name) as path:
                 writer = ShardWriter(path.parent, lambda _: path.name, SHARD_ROWS, "lz4")
                 with writer:

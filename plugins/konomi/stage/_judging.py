@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from konomi.dedup import Shard
+from konomi.failures import blaming
 from konomi.faults import KonomiError
 from konomi.filter import Annotation, Filter
 from konomi.stage._ingest import BYTES, HASH
 from konomi.stage._tally import DIFFERENT_WORDS, Scores, Tally
-from konomi.store.shelf import Shelf
+from konomi.store.shelf import Shelf, reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +72,8 @@ def judge(task: Judging) -> Judged:
     import numpy as np
     import pyarrow.parquet as pq
 
-    facts = pq.read_table(task.shard.path, columns=[BYTES, HASH])
+    with reading(task.shard.path):
+        facts = pq.read_table(task.shard.path, columns=[BYTES, HASH])
     sizes, hashes = np.asarray(facts.column(BYTES)), np.asarray(facts.column(HASH))
     alive = np.ones(len(sizes), np.bool_) if task.shard.rows is None else task.shard.rows.copy()
     texts = _Texts(task.shard, task.column)
@@ -134,7 +136,10 @@ def layered(path: Path, layers: tuple[Path, ...], column: str) -> pa.Array:
     import pyarrow.parquet as pq
 
     own = [(path, column), *((layer, TEXT) for layer in layers)]
-    found = [_one(pq.read_table(at, columns=[name]).column(0).cast(pa.large_string())) for at, name in own]
+    found = []
+    for at, name in own:
+        with reading(at):
+            found.append(_one(pq.read_table(at, columns=[name]).column(0).cast(pa.large_string())))
     return found[0] if len(found) == 1 else pc.coalesce(*reversed(found))
 
 
@@ -158,28 +163,44 @@ def _found(step: Step, path: Path, texts: _Texts, alive: NDArray[np.bool_], tall
     import numpy as np
     import pyarrow as pa
 
-    held = _held(step, path)
+    held = _held(step, path.name, len(alive))
     new = np.flatnonzero(alive if held is None else alive & ~np.asarray(held.column(SEEN)))
     if held is not None and not len(new):
         return held
     more = texts.columns(getattr(step.filter, "columns", ()), new)
     parts, start = [], 0
-    for chunk in _batches(texts.take(new)):
-        parts.append(_looked_at(step, chunk, {name: column.slice(start, len(chunk)) for name, column in more.items()}))
-        start += len(chunk)
+    with blaming(f"filter {step.name}"):
+        for chunk in _batches(texts.take(new)):
+            further = {name: column.slice(start, len(chunk)) for name, column in more.items()}
+            parts.append(_looked_at(step, chunk, further))
+            start += len(chunk)
     fresh = pa.concat_tables(parts, promote_options="permissive")
     tally.computed[step.name] += len(new)
     with step.shelf.adding(path.name):  # another run may have added rows of its own meanwhile, and reads them later
-        table = _merged(_held(step, path), fresh, new, len(alive))
+        table = _merged(_held(step, path.name, len(alive)), fresh, new, len(alive))
         with step.shelf.put(path.name) as at:
             write_like(path, table, at)
     return table
 
 
-def _held(step: Step, path: Path) -> pa.Table | None:
+def _held(step: Step, name: str, count: int) -> pa.Table | None:
+    """Return what is on a filter's shelf; None where nothing is, or where it is damaged."""
     import pyarrow.parquet as pq
 
-    return pq.read_table(step.shelf.path(path.name)) if step.shelf.has(path.name) else None
+    if not step.shelf.has(name):
+        return None
+    try:
+        table = pq.read_table(step.shelf.path(name))
+        wrong = "" if table.num_rows == count else f"{table.num_rows} rows, not {count}"
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        if getattr(error, "errno", None):
+            raise
+        wrong = str(error)
+    if wrong:
+        step.shelf.drop(name, wrong)
+    return None if wrong else table
 
 
 def _batches(texts: pa.Array) -> Iterator[pa.Array]:
@@ -285,7 +306,8 @@ def _reasons(step: Step, found: pa.Table, rows: NDArray[np.int64]) -> list[str |
         reasons: list[str | None] = _chosen(found.column(REASON), rows).to_pylist()
         return reasons
     scores = _scores(step, found, rows)
-    decided: list[str | None] = step.filter.decide(scores) if scores else [None] * len(rows)  # type: ignore[attr-defined]
+    with blaming(f"filter {step.name}"):
+        decided: list[str | None] = step.filter.decide(scores) if scores else [None] * len(rows)  # type: ignore[attr-defined]
     _check(step.name, {"reasons": decided}, len(rows))
     return decided
 

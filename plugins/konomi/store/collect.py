@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from konomi.faults import KonomiError
+from konomi.store import shelf
 from konomi.store.artifact import MANIFEST
 from konomi.store.names import names
 from konomi.store.store import Store
+from konomi.store.writers import abandoned
 
 RUN = "run.json"
 
@@ -118,14 +120,22 @@ def lineage(store: Store, keys: Iterable[str]) -> set[str]:
     return found
 
 
+ARTIFACT, ATTEMPTS, SHELF, CURVES, REPLACED, COMMAND = (
+    "artifact", "attempts", "shelf", "curves", "replaced", "command",
+)  # fmt: skip
+FOLDERS = {ATTEMPTS: "work", CURVES: "curves", REPLACED: "replaced"}
+"""Folders of the store with an entry for each key."""
+
+
 @dataclass(frozen=True)
 class Unreferenced:
-    """Something that can go: an artifact, or what attempts at one left."""
+    """Something that can go."""
 
     key: str
     path: Path
     size: int
-    attempts: bool = False
+    kind: str = ARTIFACT
+    """`artifact`; `attempts`, `curves` or `replaced`, which attempts at one left; `shelf`; `command`."""
 
 
 def kept(store: Store, held: References, *, inputs: bool = False) -> set[str]:
@@ -134,11 +144,25 @@ def kept(store: Store, held: References, *, inputs: bool = False) -> set[str]:
 
 
 def unreferenced(store: Store, stay: set[str]) -> list[Unreferenced]:
-    """Return the artifacts, and the attempts at artifacts, whose keys do not stay."""
+    """Return the artifacts whose keys do not stay, what attempts at them left, and the shelves that only they read."""
     found = [Unreferenced(key, store.path(key), size_of(store.path(key))) for key in store.made() if key not in stay]
-    work = store.root / "work"
-    attempts = sorted(path for path in work.iterdir() if path.name not in stay) if work.is_dir() else []
-    return found + [Unreferenced(path.name, path, size_of(path), attempts=True) for path in attempts]
+    for kind, folder in FOLDERS.items():
+        found += [_item(path, kind) for path in _inside(store, folder) if path.name not in stay]
+    found += [_item(path, SHELF) for path in shelves(store) if not shelf.references(path) & stay]
+    return found + [_item(path, COMMAND) for path in _inside(store, "commands") if abandoned(path, "")]
+
+
+def shelves(store: Store) -> list[Path]:
+    """Return the folders of what stages keep beside the artifacts."""
+    return _inside(store, "shelves")
+
+
+def _inside(store: Store, folder: str) -> list[Path]:
+    return sorted((store.root / folder).iterdir()) if (store.root / folder).is_dir() else []
+
+
+def _item(path: Path, kind: str) -> Unreferenced:
+    return Unreferenced(path.name, path, size_of(path), kind)
 
 
 def delete(
@@ -151,21 +175,33 @@ def delete(
     mark, keys = _mark(store), stay()
     for item in items:
         try:
-            with store.lock(item.key, _refuse):
+            with contextlib.ExitStack() as locks:
+                for key in sorted(_keys(item)):
+                    locks.enter_context(store.lock(key, _refuse))
                 if (now := _mark(store)) != mark:
                     mark, keys = now, stay()
-                if item.key in keys:
+                if _keys(item) & keys:
                     yield item, "a run or a name has come to refer to it"
                     continue
-                if item.attempts:
-                    store.drop_work(item.key)
-                else:
-                    store.remove(item.key)
+                aside = store.set_aside(item.path)
+                if item.kind == SHELF and _mark(store) != mark and shelf.references(aside) & stay():
+                    store.put_back(aside, item.path)  # a run took it between the two looks
+                    yield item, "a run has come to refer to it"
+                    continue
+                store.clear(aside)
+                if item.kind == ARTIFACT:
                     store.record({"event": "removed", "key": item.key})
         except _Busy:
-            yield item, "a process is making it"
+            yield item, "a process is making it" if item.kind != SHELF else "a process is reading it"
             continue
         yield item, ""
+
+
+def _keys(item: Unreferenced) -> set[str]:
+    """Return the keys of which one that stays keeps an item."""
+    if item.kind == SHELF:
+        return shelf.references(item.path)
+    return set() if item.kind == COMMAND else {item.key}
 
 
 def _refuse() -> None:
@@ -179,5 +215,7 @@ def _mark(store: Store) -> tuple[int, ...]:
 
 
 def size_of(folder: Path) -> int:
-    """Return the bytes of a folder's files."""
+    """Return the bytes of a folder's files, or of a file."""
+    if not folder.is_dir():
+        return folder.lstat().st_size
     return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())

@@ -3,6 +3,7 @@
 objects/<key>/          whole artifacts, each with its manifest, never changed
 tmp/<token>/            being written; no reader looks here
 work/<key>/<attempt>/   a training's checkpoints, one folder an attempt; those of a refresh in a folder of their own
+shelves/<name>/         what stages keep between runs, file by file (konomi.store.shelf)
 curves/<key>/           what an experiment tracker wrote of a training
 locks/<key>.lock        saves work; correctness never rests on it
 replaced/<key>/         an artifact while a newer one takes its place, where the two cannot be exchanged in one step
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import json
 import os
 import shutil
@@ -31,9 +31,8 @@ from konomi.store.artifact import MANIFEST, read_manifest
 from konomi.store.exchange import exchange
 from konomi.store.locks import held
 from konomi.store.seal import fingerprints, make_folder, newest_sealed, sync_folder, sync_tree
-
-REMAINS_SECONDS = 30 * 86400
-"""Age after which what another machine left half-written counts as abandoned; whether its writer lives, it knows."""
+from konomi.store.shelf import half_written
+from konomi.store.writers import abandoned, token
 
 
 class Store:
@@ -125,7 +124,7 @@ class Store:
     @contextlib.contextmanager
     def writing(self) -> Iterator[Path]:
         """Give a new folder to fill; whatever was not published from it is removed."""
-        folder = self.root / "tmp" / _token()
+        folder = self.root / "tmp" / token()
         folder.mkdir(parents=True)
         try:
             yield folder
@@ -215,7 +214,7 @@ class Store:
             began = float(kept.read_text(encoding="ascii"))
         except (OSError, ValueError):
             kept.parent.mkdir(parents=True, exist_ok=True)
-            temporary = kept.with_name(f"{name}.{_token()}")
+            temporary = kept.with_name(f"{name}.{token()}")
             temporary.write_text(repr(began), encoding="ascii")
             temporary.rename(kept)
         yield began
@@ -252,14 +251,28 @@ class Store:
 
     def _discard(self, folder: Path) -> None:
         """Rename a folder into the trash, so that it is gone as a whole, then delete it."""
-        if not (folder.exists() or folder.is_symlink()):
-            return
-        trash = self.root / "trash" / _token()
+        if folder.exists() or folder.is_symlink():
+            self.clear(self.set_aside(folder))
+
+    def set_aside(self, path: Path) -> Path:
+        """Rename something of the store's into the trash; returns where it is now."""
+        trash = self.root / "trash" / token()
         trash.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            folder.rename(trash)
-        if trash.is_symlink():
-            trash.unlink()  # what it points to is not ours
+            path.rename(trash)
+        return trash
+
+    def put_back(self, trash: Path, path: Path) -> None:
+        """Undo `set_aside`; what has taken the place meanwhile stays."""
+        try:
+            trash.rename(path)
+        except OSError:
+            self.clear(trash)
+
+    def clear(self, trash: Path) -> None:
+        """Delete what was set aside."""
+        if trash.is_symlink() or trash.is_file():
+            trash.unlink()  # what a link points to is not ours
         shutil.rmtree(trash, ignore_errors=True)
 
     @contextlib.contextmanager
@@ -289,50 +302,15 @@ class Store:
     def _reclaim(self) -> None:
         """Delete what killed processes of this machine left half-written, and what was on its way out."""
         for folder in _entries(self.root / "tmp"):
-            if _abandoned(folder):
+            if abandoned(folder):
                 self._discard(folder)
         for folder in _entries(self.root / "trash"):
-            if _abandoned(folder):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _token() -> str:
-    """Return a name that no other writer takes, and that says who writes."""
-    return f"{_here()}.{os.getpid()}.{os.urandom(4).hex()}"
-
-
-@functools.cache
-def _here() -> str:
-    """Return what makes a process number mean one process: host, boot, and (in containers) its namespace."""
-    import platform
-
-    name = platform.node().replace(".", "-") or "here"
-    with contextlib.suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
-        space = "".join(filter(str.isdigit, str(Path("/proc/self/ns/pid").readlink())))
-        return f"{name}-{boot}-{space}"
-    return name
+            if abandoned(folder):
+                self.clear(folder)
+        for shelf in _entries(self.root / "shelves"):
+            for path in half_written(shelf):
+                path.unlink(missing_ok=True)
 
 
 def _entries(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
-
-
-def _abandoned(folder: Path) -> bool:
-    """Tell whether the process that wrote a folder is gone."""
-    host, _, rest = folder.name.partition(".")
-    process = rest.partition(".")[0]
-    if host == _here() and process.isdigit():
-        return not _alive(int(process))
-    times = [folder.lstat().st_mtime, *(path.lstat().st_mtime for path in folder.rglob("*"))]
-    return time.time() - max(times) > REMAINS_SECONDS
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # it is somebody else's, and there
-    return True

@@ -11,6 +11,7 @@ from typing import Any
 
 from konomi.store.artifact import MANIFEST
 from konomi.store.seal import fingerprint
+from konomi.store.shelf import damage
 from konomi.store.store import Store
 
 Advance = Callable[[int], None]
@@ -56,6 +57,17 @@ def verify(path: Path, key_of: Callable[[Mapping[str, Any]], str], advance: Adva
     else:
         verdict.sealed = False
     return verdict
+
+
+def verify_shelf(path: Path) -> Verdict:
+    """Look whether a shelf's files can be read, as far as their ends tell: what was cut off is seen, not every bit."""
+    found = Verdict(f"{path.parent.name}/{path.name}", sealed=False)
+    for file in sorted(path.iterdir()):
+        if file.is_file() and not file.name.startswith("."):
+            found.size += file.stat().st_size
+            if wrong := damage(file):
+                found.wrong.append(f"{file.name} cannot be read: {wrong}")
+    return found
 
 
 def _manifest(path: Path, verdict: Verdict) -> dict[str, Any] | None:

@@ -85,13 +85,13 @@ class Handed(Sequence[int]):
     """Tasks that count how many were taken."""
 
     def __init__(self, count: int) -> None:
-        self.count, self.taken = count, 0
+        self.tasks, self.taken = count, 0
 
     def __len__(self) -> int:
-        return self.count
+        return self.tasks
 
     def __getitem__(self, index: Any) -> Any:
-        if not 0 <= index < self.count:
+        if not 0 <= index < self.tasks:
             raise IndexError(index)
         self.taken = max(self.taken, index + 1)
         return index
@@ -158,9 +158,9 @@ class EngineSuite:
         with pytest.raises(KonomiError, match=r"^the row 3 of 日本語\.jsonl has no text$") as konomi:
             self.exhaust(fail, ["konomi"] * 4)
         assert type(konomi.value) is KonomiError
-        with pytest.raises(Stopped, match="^asked to stop$"):
+        with pytest.raises(Stopped, match=r"^asked to stop$"):
             self.exhaust(fail, ["stopped"] * 4)
-        with pytest.raises(OSError, match="No space left") as disk:
+        with pytest.raises(OSError, match=r"No space left") as disk:
             self.exhaust(fail, ["disk"] * 4)
         assert (disk.value.errno, disk.value.filename) == (28, "/somewhere")
 
@@ -171,7 +171,7 @@ class EngineSuite:
         assert faults.value.faults[0].hint == "type b"
 
     def test_raises_the_words_of_an_exception_that_cannot_be_pickled(self) -> None:
-        with pytest.raises(Exception, match="status 503") as awkward:
+        with pytest.raises(Exception, match=r"status 503$") as awkward:
             self.exhaust(fail, ["awkward"] * 4)
         assert not isinstance(awkward.value, KonomiError)
 
