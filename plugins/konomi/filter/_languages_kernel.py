@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from konomi._units_kernel import compiled, decode
+from konomi._units_kernel import classify, compiled, decode
 from konomi.filter._languages import CODES, SPACE, UNSPACED
 
 Array = NDArray[Any]
@@ -133,6 +133,13 @@ def word_goes_on(kind: int, held: int, per_word: int, flag: int) -> Any:
     if flag & SPACE:
         return False
     return (kind == SPACED and not flag & UNSPACED) or (kind == UNSEGMENTED and flag & UNSPACED and held < per_word)
+
+
+@compiled
+def fill_classes(classes: Array) -> None:
+    """Fill `classes[code]` with the class that `konomi.units` gives a code point."""
+    for code in range(len(classes)):
+        classes[code] = classify(code, False)
 
 
 @compiled
