@@ -249,10 +249,20 @@ def strings(lists: Sequence[Sequence[str]]) -> tuple[NDArray[Any], ...]:
     flat = [word for words in encoded for word in words]
     first = np.zeros((len(lists), 256), np.bool_)
     for row, words in zip(first, encoded, strict=True):
-        row[[word[0] for word in words]] = True
+        row[[byte for word in words for byte in (word[:1] + word[:1].upper())]] = True
     starts = np.cumsum([0, *map(len, flat)], dtype=np.int64)
     ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
     return np.frombuffer(b"".join(flat) or b"\0", np.uint8), starts, ends, first
+
+
+def first_pairs(lists: Sequence[Sequence[str]]) -> NDArray[np.bool_]:
+    """Return whether a string of a language begins with two bytes, in lower case; shape (languages, 65536)."""
+    import numpy as np
+
+    made = np.zeros((len(lists), 1 << 16), np.bool_)
+    for row, words in zip(made, lists, strict=True):
+        row[[int.from_bytes(word.encode()[:2], "big") for word in words]] = True
+    return made
 
 
 def longest_first(words: Sequence[str]) -> list[str]:

@@ -93,7 +93,7 @@ def lowered(byte: Any) -> Any:
 def string_at(data: Array, position: int, end: int, strings: Any) -> Any:
     """Return which string stands at `position`, but for the case of ASCII letters: its place in the list, or -1."""
     words, starts, low, high, first = strings
-    if not first[lowered(data[np.uint64(position)])]:
+    if not first[data[np.uint64(position)]]:
         return -1
     for string in range(low, high):
         size = starts[string + 1] - starts[string]
@@ -133,6 +133,34 @@ def word_goes_on(kind: int, held: int, per_word: int, flag: int) -> Any:
     if flag & SPACE:
         return False
     return (kind == SPACED and not flag & UNSPACED) or (kind == UNSEGMENTED and flag & UNSPACED and held < per_word)
+
+
+@compiled
+def is_plain(flags: Array) -> Any:
+    """Tell whether of ASCII what is white space is a range that the compiler can compare many bytes with at once."""
+    for code in range(0x80):
+        if (flags[code] & SPACE != 0) != (code <= 0x20 or code == 0x7F) or flags[code] & UNSPACED:
+            return False
+    return True
+
+
+@compiled
+def is_ascii(data: Array, start: int, end: int) -> Any:
+    """Tell whether a line is ASCII alone."""
+    high = 0
+    for byte in data[start:end]:
+        high |= byte
+    return high < 0x80
+
+
+@compiled
+def words_of_ascii(data: Array, start: int, end: int) -> Any:
+    """Return the words of a line of ASCII that begins with one."""
+    words = 1
+    for position in range(start + 1, end):
+        byte, before = data[position], data[position - 1]
+        words += (byte > 0x20) & (byte != 0x7F) & ((before <= 0x20) | (before == 0x7F))
+    return words
 
 
 @compiled
