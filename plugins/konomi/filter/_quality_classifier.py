@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FORMAT = "quality_classifier"
 """Format of the artifact that the stage of this name leaves."""
+MOST_NGRAMS, FEWEST_BITS, MOST_BITS = 5, 8, 28
+"""Longest n-gram in units; bits of a feature's number, of which 28 are a gigabyte of weights."""
 WEIGHTS, SETTINGS = "quality_classifier.safetensors", "quality_classifier.json"
 
 
@@ -119,13 +121,13 @@ def load(folder: str, content: str) -> Classifier:
 
     try:
         said: dict[str, Any] = json.loads(Path(folder, SETTINGS).read_text(encoding="utf-8"))
-        bias = float(said.pop("bias"))
-        settings = Settings(**said)
+        settings = Settings(Unit[said["unit"]].name, int(said["ngrams"]), int(said["bits"]))
+        bias = float(said["bias"])
         weights = load_file(Path(folder, WEIGHTS))["weights"]
-        Unit[settings.unit]
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise KonomiError(f"{folder} holds no quality classifier: {type(error).__name__}: {error}") from error
-    if weights.shape != (1 << settings.bits,) or weights.dtype != "float32" or settings.ngrams < 1:
+    sound = settings.bits in range(MOST_BITS + 1) and settings.ngrams in range(1, MOST_NGRAMS + 1)
+    if not sound or weights.shape != (1 << settings.bits,) or weights.dtype != "float32":
         what = f"{WEIGHTS} has {weights.dtype} of shape {weights.shape}, {SETTINGS} says {settings}"
         raise KonomiError(f"{folder} holds no quality classifier: {what}")
     return Classifier(settings, weights, bias)

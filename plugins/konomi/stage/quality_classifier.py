@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from konomi.source import Source
 
 TEXT = "text"
-MOST_NGRAMS = 5
-FEWEST_BITS, MOST_BITS = 8, 28
-"""Of a feature's number; 28 are a gigabyte of weights."""
 HASHES = 2**64
 SHOWN_NGRAMS = 20
 BINS = 20
@@ -71,6 +68,8 @@ class QualityTraining:
         return "quality_classifier"
 
     def check(self) -> Iterable[Fault]:
+        from konomi.filter._quality_classifier import FEWEST_BITS, MOST_BITS, MOST_NGRAMS
+
         for name, low, high in (("ngrams", 1, MOST_NGRAMS), ("bits", FEWEST_BITS, MOST_BITS), ("epochs", 1, None)):
             value = getattr(self, name)
             if value < low or (high is not None and value > high):
