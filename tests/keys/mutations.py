@@ -37,6 +37,9 @@ REQUIRED: dict[str, Callable[[Path], Any]] = {
     "source/files.path": lambda folder: str(_texts(folder / "texts")),
     "source/hub.path": lambda folder: str(_texts(folder / "texts")),
     "source/python_docs.packages": lambda folder: ["json"],
+    "dedup/semdedup.encoder": lambda folder: str(_texts(folder / "texts")),
+    "dedup/exact.against": lambda folder: (_index("exact", folder),),
+    "dedup/minhash.against": lambda folder: (_index("minhash", folder),),
     "model/hub.name_or_path": lambda folder: made("model"),
 }
 """Values of fields without which no key can be computed, or only slowly."""
@@ -46,6 +49,9 @@ BY_HAND: dict[str, Callable[[Path], list[Any]]] = {
     "source/hub.path": lambda folder: [str(_texts(folder / "copy"))],
     "model/hub.name_or_path": lambda folder: [made("model", "other"), str(_texts(folder / "texts"))],
     "source/python_docs.packages": lambda folder: [["json", "email"], ["email"]],
+    "dedup/exact.against": lambda folder: [(_index("exact", folder / "copy"),)],
+    "dedup/minhash.against": lambda folder: [(_index("minhash", folder / "copy"),)],
+    "dedup/semdedup.encoder": lambda folder: [str(_texts(folder / "copy"))],
     "stage/tokenize.chat_template": lambda folder: ["plain"],
 }
 """Other values of fields whose type says too little (`Any`), or which must name something that is there."""
@@ -55,6 +61,17 @@ def _texts(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "a.txt").write_text("one text", encoding="utf-8")
     return folder
+
+
+def _index(name: str, folder: Path) -> str:
+    """Return the folder of an index of no documents."""
+    import numpy as np
+    import pyarrow as pa
+
+    from konomi.dedup import Corpus
+
+    registry.get("dedup", name)().index(Corpus(()), np.empty(0, np.bool_), pa.array([], "string"), folder / name)
+    return str(folder / name)
 
 
 def ours() -> list[registry.Entry]:
