@@ -144,6 +144,17 @@ def found(folder: Path, id_: str) -> Any:
     return result.cluster.tolist(), result.keep.tolist(), [float(value) for value in result.similarity]
 
 
+@golden("dedup/chain", "dedup/lines", "dedup/paragraphs", "dedup/exact_substring")
+def cut(folder: Path, id_: str) -> Any:
+    from konomi.testing.dedup import answer, write_corpus
+
+    notice = "このページの無断転載を固く禁じます。All rights reserved, and none of it may be copied."
+    texts = [f"{text}\n\n{notice}\n{text[::-1]}\n\n{notice}!" for text in TEXTS]
+    steps = {name: plugin(f"dedup/{name}") for name in ("exact", "lines", "minhash")}
+    made = plugin(id_, **({"steps": steps} if id_ == "dedup/chain" else {}))
+    return answer(made.find(write_corpus(folder, [*TEXTS, *texts, *TEXTS[:4]])))
+
+
 @golden("source/files")
 def files(folder: Path) -> Any:
     rows = [{"body": text, "year": number, "kept": None if number % 3 else 0.5} for number, text in enumerate(TEXTS)]
@@ -369,6 +380,7 @@ WITHOUT: dict[str, str] = {
     "engine/local": "carries out; shapes no byte",
     "stage/export": "writes what stage/curate selects: tests/stage/test_export.py compares their bytes",
     "compute/ddp": "launches; its number of processes is in the global batch",
+    "dedup/semdedup": "the encoder's and faiss' arithmetic; its walk is in tests/dedup/test_semdedup.py",
     "model/tiny": "its weights are torch's, seeded",
     "model/hub": "what it loads is hashed",
     "model/sequence_classifier": "what it loads is hashed",

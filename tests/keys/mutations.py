@@ -39,6 +39,9 @@ REQUIRED: dict[str, Callable[[Path], Any]] = {
     "source/hub.path": lambda folder: str(_texts(folder / "texts")),
     "source/warc.path": lambda folder: str(_archive(folder / "archives")),
     "source/python_docs.packages": lambda folder: ["json"],
+    "dedup/semdedup.encoder": lambda folder: str(_texts(folder / "texts")),
+    "dedup/exact.against": lambda folder: (_index("exact", folder),),
+    "dedup/minhash.against": lambda folder: (_index("minhash", folder),),
     "model/hub.name_or_path": lambda folder: made("model"),
     "filter/decontaminate.sets": lambda folder: {"questions": str(_texts(folder / "texts"))},
 }
@@ -53,6 +56,9 @@ BY_HAND: dict[str, Callable[[Path], list[Any]]] = {
     "filter/gopher_quality.language": lambda folder: ["ja", "any"],
     "filter/c4.language": lambda folder: ["ja", "any"],
     "filter/fineweb.language": lambda folder: ["ja", "any"],
+    "dedup/exact.against": lambda folder: [(_index("exact", folder / "copy"),)],
+    "dedup/minhash.against": lambda folder: [(_index("minhash", folder / "copy"),)],
+    "dedup/semdedup.encoder": lambda folder: [str(_texts(folder / "copy"))],
     "stage/tokenize.chat_template": lambda folder: ["plain"],
     "filter/decontaminate.sets": lambda folder: [{"questions": str(_texts(folder / "copy"))}],
     "filter/language_id.model": lambda folder: [str(_copy(_shipped(), folder / "copy.ftz"))],
@@ -84,6 +90,17 @@ def _archive(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "a.wet").write_bytes(conversion("https://a.example/", "one text"))
     return folder
+
+
+def _index(name: str, folder: Path) -> str:
+    """Return the folder of an index of no documents."""
+    import numpy as np
+    import pyarrow as pa
+
+    from konomi.dedup import Corpus
+
+    registry.get("dedup", name)().index(Corpus(()), np.empty(0, np.bool_), pa.array([], "string"), folder / name)
+    return str(folder / name)
 
 
 def ours() -> list[registry.Entry]:

@@ -16,9 +16,12 @@ import pytest
 
 from konomi.compute.local import Local
 from konomi.dedup.exact import Exact
+from konomi.dedup.exact_substring import ExactSubstring
+from konomi.dedup.lines import Lines
 from konomi.dedup.minhash import MinHash
 from konomi.dedup.none import NoDedup
 from konomi.engine.local import LocalEngine
+from konomi.dedup.paragraphs import Paragraphs
 from konomi.fields import in_key
 from konomi.filter.normalize import Normalize
 from konomi.filter.repetition import Repetition
@@ -49,6 +52,11 @@ ELSEWHERE = {
     "filter/quality_classifier.model": "its content is in the key: tests/filter/test_quality_classifier.py",
     "model/sequence_classifier.name_or_path": "its content is in the key, as of model/hub, which it inherits",
     "model/sequence_classifier.revision": "names a commit, which is in the key: tests/model/test_hub.py",
+    "dedup/exact.against": "names what is in the key by its content: tests/dedup/test_index.py",
+    "dedup/minhash.against": "names what is in the key by its content: tests/dedup/test_index.py",
+    "dedup/semdedup.encoder": "names what is in the key by its content: tests/dedup/test_semdedup.py",
+    "dedup/semdedup.revision": "names a commit, which is in the key, as with model/hub",
+    "dedup/semdedup.batch_tokens": "padding does not change a vector: tests/dedup/test_semdedup.py",
     "compute/ddp.gpus": "needs GPUs; which of them compute is not what they compute",
     "compute/ddp.port": "where the processes find one another, which tests/trainer tries with a free one each time",
 }
@@ -105,6 +113,13 @@ def crawled(folder: Path, **fields: Any) -> Warc:
 CURATIONS: dict[str, Callable[[Path, Path], tuple[Curate, Curate]]] = {
     "dedup/minhash.threads": lambda corpus, other: tuple(curate(corpus, dedup=MinHash(threads=n)) for n in (1, 3)),
     "dedup/exact.threads": lambda corpus, other: tuple(curate(corpus, dedup=Exact(threads=n)) for n in (1, 3)),
+    "dedup/lines.threads": lambda corpus, other: tuple(curate(corpus, dedup=Lines(threads=n)) for n in (1, 3)),
+    "dedup/paragraphs.threads": lambda corpus, other: tuple(
+        curate(corpus, dedup=Paragraphs(threads=n)) for n in (1, 3)
+    ),
+    "dedup/exact_substring.threads": lambda corpus, other: tuple(
+        curate(corpus, dedup=ExactSubstring(threads=n)) for n in (1, 3)
+    ),
     "filter/repetition.threads": lambda corpus, other: tuple(
         curate(corpus, filter={"repetition": Repetition(threads=n)}) for n in (1, 3)
     ),

@@ -24,7 +24,7 @@ LARGEST = np.uint32(0xFFFFFFFF)
 
 
 def coefficients(count: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Return odd factors and summands of `count` permutations x → a·x + b of the 32-bit numbers (by SplitMix64)."""
+    """Return odd factors and masks of `count` permutations x → a·(x ⊕ b) of the 32-bit numbers (by SplitMix64)."""
     state, values = SEED, []
     for _ in range(2 * count):
         state = (state + 0x9E3779B97F4A7C15) % 2**64
@@ -36,10 +36,12 @@ def coefficients(count: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
 
 
 @compiled
-def minima(shingles: Array, ends: Array, factors: Array, summands: Array, signatures: Array) -> None:
+def minima(shingles: Array, ends: Array, factors: Array, masks: Array, signatures: Array) -> None:
     """Fill `signatures` (n, k): the least value of each permutation over the shingles of each document.
 
     The shingles' hashes are random 32-bit numbers, so that under any permutation each is the least with equal chance.
+    Permutations a·x + b would hang together: of texts of some 40 shingles whose Jaccard similarity is 0.7 they found 2 %
+    more than the curve says.
     """
     start = 0
     for document in range(len(ends)):
@@ -48,7 +50,7 @@ def minima(shingles: Array, ends: Array, factors: Array, summands: Array, signat
         for index in range(start, ends[document]):
             shingle = np.uint32(shingles[index] >> np.uint64(32))
             for hash_ in range(len(factors)):
-                row[hash_] = min(row[hash_], np.uint32(shingle * factors[hash_]) + summands[hash_])
+                row[hash_] = min(row[hash_], np.uint32((shingle ^ masks[hash_]) * factors[hash_]))
         start = ends[document]
 
 

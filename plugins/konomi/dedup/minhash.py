@@ -68,7 +68,7 @@ class _Signed:
     """A hash of the value within which each document is compared."""
 
 
-@register("dedup", "minhash")
+@register("dedup", "minhash", version=2)
 @dataclass(frozen=True)
 class MinHash:
     """Drop documents that are nearly the same as a kept one: MinHash (Broder 1997) in bands, each match verified.
@@ -212,9 +212,9 @@ class MinHash:
         from konomi.dedup._minhash_kernel import coefficients, minima
 
         shingles, ends = units.ngrams(self.shingle_size)
-        factors, summands = coefficients(self.num_bands * self.rows_per_band)
+        factors, masks = coefficients(self.num_bands * self.rows_per_band)
         signatures = np.empty((len(ends), len(factors)), np.uint32)
-        minima(shingles, ends, factors, summands, signatures)
+        minima(shingles, ends, factors, masks, signatures)
         return signatures, np.diff(ends, prepend=0) == 0
 
     def _sign(self, corpus: Corpus, documents: int, indexes: Sequence[Index], folder: Path) -> _Signed:
