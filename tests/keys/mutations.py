@@ -50,6 +50,14 @@ BY_HAND: dict[str, Callable[[Path], list[Any]]] = {
     "filter/c4.language": lambda folder: ["ja", "any"],
     "filter/fineweb.language": lambda folder: ["ja", "any"],
     "stage/tokenize.chat_template": lambda folder: ["plain"],
+    **dict.fromkeys(
+        (
+            *("filter/harmful_words.words", "filter/url_blocklist.domains", "filter/url_blocklist.words"),
+            *("filter/japanese_spam.board_words", "filter/japanese_spam.advertisement_words"),
+            *("filter/japanese_quality.ng_words", "filter/japanese_footer.words"),
+        ),
+        lambda folder: [[str(_texts(folder / "words") / "a.txt")]],
+    ),
 }
 """Other values of fields whose type says too little (`Any`), or which must name something that is there."""
 
