@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -50,14 +51,13 @@ BY_HAND: dict[str, Callable[[Path], list[Any]]] = {
     "filter/c4.language": lambda folder: ["ja", "any"],
     "filter/fineweb.language": lambda folder: ["ja", "any"],
     "stage/tokenize.chat_template": lambda folder: ["plain"],
-    **dict.fromkeys(
-        (
-            *("filter/harmful_words.words", "filter/url_blocklist.domains", "filter/url_blocklist.words"),
-            *("filter/japanese_spam.board_words", "filter/japanese_spam.advertisement_words"),
-            *("filter/japanese_quality.ng_words", "filter/japanese_footer.words"),
-        ),
-        lambda folder: [[str(_texts(folder / "words") / "a.txt")]],
-    ),
+    "filter/harmful_words.words": lambda folder: [_lists(folder, "harmful_ja", "harmful_en")],
+    "filter/japanese_quality.ng_words": lambda folder: [_lists(folder, "harmful_ja", "harmful_en")],
+    "filter/japanese_spam.board_words": lambda folder: [_lists(folder, "boards_ja")],
+    "filter/japanese_spam.advertisement_words": lambda folder: [_lists(folder, "advertisements_ja")],
+    "filter/japanese_footer.words": lambda folder: [_lists(folder, "footers_ja")],
+    "filter/url_blocklist.words": lambda folder: [_lists(folder, "url_words")],
+    "filter/url_blocklist.domains": lambda folder: [[]],
 }
 """Other values of fields whose type says too little (`Any`), or which must name something that is there."""
 
@@ -66,6 +66,14 @@ def _texts(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "a.txt").write_text("one text", encoding="utf-8")
     return folder
+
+
+def _lists(folder: Path, *names: str) -> list[str]:
+    """Return copies of lists that ship: the same entries in another place."""
+    from konomi.filter._words import SHIPPED
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return [shutil.copy(SHIPPED / f"{name}.txt", folder) for name in names]
 
 
 def ours() -> list[registry.Entry]:
