@@ -77,12 +77,12 @@ def annotate(judge: Any, column: pa.Array) -> None:
         judge.annotate(column.slice(start, BATCH))
 
 
-def ask(python: str, request: Mapping[str, Any]) -> Any:
+def ask(python: str, request: Mapping[str, Any], peer: Path = PEER) -> Any:
     """Have the peer answer in its own environment."""
     with tempfile.TemporaryDirectory() as folder:
         given, answer = Path(folder) / "request.json", Path(folder) / "answer.json"
         given.write_text(json.dumps(request), encoding="utf-8")
-        subprocess.run([python, str(PEER), str(given), str(answer)], check=True)
+        subprocess.run([python, str(peer), str(given), str(answer)], check=True)
         return json.loads(answer.read_text(encoding="utf-8"))
 
 

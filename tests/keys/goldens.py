@@ -91,6 +91,37 @@ def judged_in_their_language(folder: Path, id_: str) -> Any:
     ]
 
 
+@golden("filter/pii", "filter/harmful_words", "filter/japanese_footer")
+def measured_texts(folder: Path, id_: str) -> Any:
+    texts = [
+        *TEXTS,
+        "連絡は 03-1234-5678 か a@b.jp、8.8.8.8 まで。",
+        "無修正ポルノ\n会社概要",
+        "本文です。\n© 2024\nホーム",
+    ]
+    return _verdicts(plugin(id_)(texts))
+
+
+@golden("filter/japanese_quality", "filter/japanese_spam", under=["unicode"])
+def judged_in_japanese(folder: Path, id_: str) -> Any:
+    return _verdicts(
+        plugin(id_)([*TEXTS, "リンゴ・ミカン\n" * 40 + "終わり…", "東京は夜の七時。「本当！？」\n𠮷野家へ行く。"])
+    )
+
+
+@golden("filter/url_blocklist")
+def addresses(folder: Path) -> Any:
+    import pyarrow as pa
+
+    urls = ["https://example.com/porn/1", "http://a.example.org/x", None, "https://日本.jp/casino-xxx"]
+    return _verdicts(plugin("filter/url_blocklist", allow=["example.org"])(TEXTS[:4], {"url": pa.array(urls)}))
+
+
+def _verdicts(verdicts: Any) -> Any:
+    scores = {name: list(map(float, of)) for name, of in verdicts.scores.items()}
+    return verdicts.texts, verdicts.reasons, scores
+
+
 @golden("filter/normalize", under=["unicode", "ftfy"])
 def rewritten(folder: Path) -> Any:
     return [plugin("filter/normalize", form=form)(list(TEXTS)).texts for form in _forms()]
@@ -373,6 +404,7 @@ def _tables(stage: Any, folder: Path) -> Any:
 
 
 WITHOUT: dict[str, str] = {
+    "filter/compression": "the sizes are zlib's, whose version is in the key",
     "language/any": "data; what filters make of it is in filter",
     "language/en": "data; what filters make of it is in filter",
     "language/ja": "data; what filters make of it is in filter",

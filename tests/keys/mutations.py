@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -62,6 +63,13 @@ BY_HAND: dict[str, Callable[[Path], list[Any]]] = {
     "stage/tokenize.chat_template": lambda folder: ["plain"],
     "filter/decontaminate.sets": lambda folder: [{"questions": str(_texts(folder / "copy"))}],
     "filter/language_id.model": lambda folder: [str(_copy(_shipped(), folder / "copy.ftz"))],
+    "filter/harmful_words.words": lambda folder: [_lists(folder, "harmful_ja", "harmful_en")],
+    "filter/japanese_quality.ng_words": lambda folder: [_lists(folder, "harmful_ja", "harmful_en")],
+    "filter/japanese_spam.board_words": lambda folder: [_lists(folder, "boards_ja")],
+    "filter/japanese_spam.advertisement_words": lambda folder: [_lists(folder, "advertisements_ja")],
+    "filter/japanese_footer.words": lambda folder: [_lists(folder, "footers_ja")],
+    "filter/url_blocklist.words": lambda folder: [_lists(folder, "url_words")],
+    "filter/url_blocklist.domains": lambda folder: [[]],
 }
 """Other values of fields whose type says too little (`Any`), or which must name something that is there."""
 
@@ -101,6 +109,14 @@ def _index(name: str, folder: Path) -> str:
 
     registry.get("dedup", name)().index(Corpus(()), np.empty(0, np.bool_), pa.array([], "string"), folder / name)
     return str(folder / name)
+
+
+def _lists(folder: Path, *names: str) -> list[str]:
+    """Return copies of lists that ship: the same entries in another place."""
+    from konomi.filter._words import SHIPPED
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return [shutil.copy(SHIPPED / f"{name}.txt", folder) for name in names]
 
 
 def ours() -> list[registry.Entry]:

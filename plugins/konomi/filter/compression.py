@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from konomi.faults import Fault
 from konomi.fields import decides
@@ -45,6 +45,11 @@ class Compression(ByLimits):
         if not 0 <= self.min_ratio <= self.max_ratio:
             what = f"{self.min_ratio:g} is not between 0 and max_ratio {self.max_ratio:g}: every text would be dropped"
             yield Fault("min_ratio", what, "min_ratio=0 turns it off")
+
+    def depends(self) -> Mapping[str, Any]:
+        import zlib
+
+        return {"zlib": zlib.ZLIB_RUNTIME_VERSION}
 
     def annotate(self, texts: pa.Array) -> Annotation:
         import zlib
