@@ -20,8 +20,8 @@ from konomi.dedup.exact_substring import ExactSubstring
 from konomi.dedup.lines import Lines
 from konomi.dedup.minhash import MinHash
 from konomi.dedup.none import NoDedup
-from konomi.engine.local import LocalEngine
 from konomi.dedup.paragraphs import Paragraphs
+from konomi.engine.local import LocalEngine
 from konomi.fields import in_key
 from konomi.filter.normalize import Normalize
 from konomi.filter.repetition import Repetition
