@@ -133,13 +133,13 @@ def classify(code: int, fold: bool) -> Any:
 @compiled
 def decode(data: Array, position: int, end: int) -> Any:
     """Return the code point at a byte position of UTF-8, and how many bytes it takes."""
-    first = np.int64(data[position])
+    first = np.int64(data[np.uint64(position)])  # an unsigned index is never looked at for being negative
     if first < 0x80:
         return first, 1
     width = min(2 if first < 0xE0 else 3 if first < 0xF0 else 4, end - position)
     code = first & (0x7F >> width)
     for offset in range(1, width):
-        code = (code << 6) | (np.int64(data[position + offset]) & 0x3F)
+        code = (code << 6) | (np.int64(data[np.uint64(position + offset)]) & 0x3F)
     return code, width
 
 

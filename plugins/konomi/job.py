@@ -50,6 +50,8 @@ class Job:
     """Folder for an experiment tracker's files, the same over all attempts and kept when they go."""
     shelves: Path | None = None
     """Folder for what other stages can use, too, such as the scores of a shard; by default one within `work`."""
+    lock: str = "file"
+    """How processes that use a shelf at once keep out of each other's way (`konomi.store.locks.LOCKS`)."""
     smoke: bool = False
     """Do three real steps at real shapes; the result will be thrown away."""
     quiet: bool = False
@@ -63,7 +65,7 @@ class Job:
         """Return the shelf of what `parts` (JSON values) shape; one for this attempt alone where that is None."""
         if parts is None or self.smoke or self.shelves is None:
             return Shelf(self.work / "shelves" / shelf_name(name, parts or {}))
-        shelf = Shelf(self.shelves / shelf_name(name, parts))
+        shelf = Shelf(self.shelves / shelf_name(name, parts), self.lock)
         shelf.refer(self.key)
         return shelf
 

@@ -220,7 +220,7 @@ def _make_locked(planned: Plan, step: Step, stop: Stop, folder: Path, *, smoke: 
         job = Job(
             name=step.name, recipe=planned.name, key=key, out=out, work=work, resume=resume, smoke=smoke, stop=stop,
             model_card=_model_card(planned, step), curves=store.root / "curves" / key,
-            shelves=store.root / "shelves",
+            shelves=store.root / "shelves", lock=store.kind_of_lock,
         )  # fmt: skip
         with provenance.measured() as usage:
             run_stage(step, job, log=folder / "run.log")
@@ -342,7 +342,9 @@ def _line(row: dict[str, Any], width: int) -> str:
     spent = f"{duration(row['seconds']):>10}  {size(row['peak_memory']):>9}"
     under = (row.get("results") or {}).get("resumed_under")
     resumed = f"  resumed under other conditions: {under}" if under else "  resumed"
-    return f"  {name}  {spent}" + (resumed if row["resumed"] else "")
+    summary = (row.get("results") or {}).get("summary")
+    told = f"  {summary}" if summary else ""
+    return f"  {name}  {spent}{told}" + (resumed if row["resumed"] else "")
 
 
 def _link(link: Path, target: Path) -> None:

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+CHARACTERS_PER_WORD = 2
+"""Characters that stand for one word of Japanese, so that thresholds that were set for words hold.
+
+A short-unit word of Japanese has about two characters. Where Gopher's rules on repetition count single characters,
+every second work of literature is over the thresholds: grammar alone repeats runs of five.
+"""
+
+
 class Unit(Enum):
     """What n-grams and shingles are made of."""
 
@@ -107,7 +115,7 @@ def cut(data: NDArray[np.uint8], offsets: NDArray[np.int64], unit: Unit, *, fold
 
     from konomi._units_kernel import cut_all
 
-    data, offsets = _alike(data, offsets)
+    data, offsets = alike(data, offsets)
     size = int(offsets[-1] - offsets[0])
     hashes, lengths = np.empty(size, np.uint64), np.empty(size, np.int32)
     ends, unsegmented = np.empty(len(offsets) - 1, np.int64), np.empty(len(offsets) - 1, np.int64)
@@ -122,11 +130,11 @@ def whole_hashes(data: NDArray[np.uint8], offsets: NDArray[np.int64], chosen: ND
     from konomi import _units_kernel
 
     hashes = np.zeros(len(offsets) - 1, np.uint64)
-    _units_kernel.whole_hashes(*_alike(data, offsets), chosen, hashes)
+    _units_kernel.whole_hashes(*alike(data, offsets), chosen, hashes)
     return hashes
 
 
-def _alike(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def alike(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return text that is read-only and offsets that are not: numba compiles anew for each type that it meets."""
     text = data.view()
     text.flags.writeable = False

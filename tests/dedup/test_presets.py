@@ -10,6 +10,8 @@ DEFAULT = MinHash()
 @pytest.mark.parametrize(
     ("preset", "expected"),
     [
+        ("by_crawl", MinHash(within="crawl")),
+        ("finepdfs", MinHash(num_bands=32, rows_per_band=10, unit=Unit.word)),
         ("fineweb", MinHash(threshold=0.75, num_bands=14, unit=Unit.word)),
         ("neardup", MinHash(num_bands=450, rows_per_band=20, unit=Unit.word, verify=Verify.exact)),
         ("swallow", MinHash(threshold=0.9, num_bands=40, rows_per_band=20, unit=Unit.character)),

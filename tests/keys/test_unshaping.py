@@ -16,8 +16,11 @@ import pytest
 
 from konomi.compute.local import Local
 from konomi.dedup.exact import Exact
+from konomi.dedup.exact_substring import ExactSubstring
+from konomi.dedup.lines import Lines
 from konomi.dedup.minhash import MinHash
 from konomi.dedup.none import NoDedup
+from konomi.dedup.paragraphs import Paragraphs
 from konomi.engine.local import LocalEngine
 from konomi.fields import in_key
 from konomi.filter.normalize import Normalize
@@ -26,9 +29,11 @@ from konomi.model.hub import Hub as Model
 from konomi.peft.none import NoPeft
 from konomi.source.files import Files
 from konomi.source.hub import Hub
+from konomi.source.warc import Warc
 from konomi.stage.curate import Curate
 from konomi.stage.pretrain import Pretrain
 from konomi.stage.tokenize import Tokenize
+from konomi.testing.archives import conversion, response, zipped
 from konomi.testing.training import TEXTS, TinyModel, make_artifact, make_job, make_tokens
 from konomi.token_weighting.uniform import Uniform
 from konomi.trainer._arguments import NOT_SHAPING
@@ -40,6 +45,18 @@ from .survey import key
 ELSEWHERE = {
     "model/hub.revision": "names a commit, which is in the key: tests/model/test_hub.py",
     "source/hub.revision": "names a commit, which is in the key: tests/source/test_hub.py",
+    "stage/curate.engine": "its workers are tried above, one engine beside another in tests/engine",
+    "stage/export.engine": "as with stage/curate",
+    "filter/decontaminate.sets": "their content is in the key: tests/filter/test_decontaminate.py",
+    "filter/language_id.model": "its content is in the key: tests/filter/test_language_id.py",
+    "filter/quality_classifier.model": "its content is in the key: tests/filter/test_quality_classifier.py",
+    "model/sequence_classifier.name_or_path": "its content is in the key, as of model/hub, which it inherits",
+    "model/sequence_classifier.revision": "names a commit, which is in the key: tests/model/test_hub.py",
+    "dedup/exact.against": "names what is in the key by its content: tests/dedup/test_index.py",
+    "dedup/minhash.against": "names what is in the key by its content: tests/dedup/test_index.py",
+    "dedup/semdedup.encoder": "names what is in the key by its content: tests/dedup/test_semdedup.py",
+    "dedup/semdedup.revision": "names a commit, which is in the key, as with model/hub",
+    "dedup/semdedup.batch_tokens": "padding does not change a vector: tests/dedup/test_semdedup.py",
     "compute/ddp.gpus": "needs GPUs; which of them compute is not what they compute",
     "compute/ddp.port": "where the processes find one another, which tests/trainer tries with a free one each time",
 }
@@ -53,11 +70,10 @@ def digests(folder: Path, *patterns: str) -> dict[str, str]:
 
 
 def made(stage: Any, folder: Path) -> dict[str, str]:
-    """Return the hash of each file that a stage leaves, but for its report, which tells how long each step took."""
     job = make_job(folder, name="stage", recipe="recipe")
     stage.run(job)
     found = digests(job.out)
-    found.pop("report.json", None)
+    found.pop("report.json", None)  # it tells seconds
     return found
 
 
@@ -77,18 +93,37 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def curate(corpus: Path, **fields: Any) -> Curate:
-    plugins = {"source": Files(path=str(corpus)), "filter": {"normalize": Normalize()}, "dedup": MinHash()}
-    plugins |= {"before": NoDedup(), "engine": LocalEngine()}
+    plugins = {
+        "source": Files(path=str(corpus)), "filter": {"normalize": Normalize()}, "dedup": MinHash(),
+        "before": NoDedup(), "engine": LocalEngine(workers=1),
+    }  # fmt: skip
     return Curate(**{**plugins, "test_share": 0.1, **fields})
+
+
+def crawled(folder: Path, **fields: Any) -> Warc:
+    """Return a crawl of which one half came as text and the other as pages."""
+    path = folder.parent / f"crawl of {folder.name}" / "a.warc.gz"
+    path.parent.mkdir(exist_ok=True)
+    texts = [f"{number} {text}" * 3 for number, text in enumerate(TEXTS)]
+    pages = [response(f"https://a/{number}", text.encode(), "text/plain") for number, text in enumerate(texts)]
+    path.write_bytes(zipped([*pages, *(conversion(f"https://b/{text[:9]}", text) for text in texts)]))
+    return Warc(path=str(path), **fields)
 
 
 CURATIONS: dict[str, Callable[[Path, Path], tuple[Curate, Curate]]] = {
     "dedup/minhash.threads": lambda corpus, other: tuple(curate(corpus, dedup=MinHash(threads=n)) for n in (1, 3)),
     "dedup/exact.threads": lambda corpus, other: tuple(curate(corpus, dedup=Exact(threads=n)) for n in (1, 3)),
+    "dedup/lines.threads": lambda corpus, other: tuple(curate(corpus, dedup=Lines(threads=n)) for n in (1, 3)),
+    "dedup/paragraphs.threads": lambda corpus, other: tuple(
+        curate(corpus, dedup=Paragraphs(threads=n)) for n in (1, 3)
+    ),
+    "dedup/exact_substring.threads": lambda corpus, other: tuple(
+        curate(corpus, dedup=ExactSubstring(threads=n)) for n in (1, 3)
+    ),
     "filter/repetition.threads": lambda corpus, other: tuple(
         curate(corpus, filter={"repetition": Repetition(threads=n)}) for n in (1, 3)
     ),
-    "engine/local.workers": lambda corpus, other: tuple(curate(corpus, engine=LocalEngine(workers=n)) for n in (1, 3)),
+    "engine/local.workers": lambda corpus, other: tuple(curate(corpus, engine=LocalEngine(workers=n)) for n in (1, 2)),
     "source/files.path": lambda corpus, other: (curate(corpus), curate(other)),
     "source/files.max_ratio": lambda corpus, other: tuple(
         curate(corpus, source=Files(path=str(corpus), max_ratio=n)) for n in (200, 999)
@@ -96,11 +131,14 @@ CURATIONS: dict[str, Callable[[Path, Path], tuple[Curate, Curate]]] = {
     "source/hub.path": lambda corpus, other: tuple(
         curate(folder, source=Hub(path=str(folder), data_files=["*.jsonl"])) for folder in (corpus, other)
     ),
+    "source/warc.path": lambda corpus, other: tuple(curate(corpus, source=crawled(at)) for at in (corpus, other)),
+    "source/warc.max_ratio": lambda corpus, other: tuple(
+        curate(corpus, source=crawled(corpus, max_ratio=n)) for n in (200, 999)
+    ),
+    "source/warc.workers": lambda corpus, other: tuple(
+        curate(corpus, source=crawled(corpus, workers=n)) for n in (1, 3)
+    ),
 }  # type: ignore[assignment]
-
-
-ENGINES = {"stage/curate.engine", "stage/export.engine"}
-"""Which engine is no more than who calls the same functions; tests/engine compares what they leave."""
 
 
 @pytest.mark.parametrize("field", CURATIONS)
@@ -204,5 +242,5 @@ def test_every_field_outside_the_key_is_run_or_has_its_reason() -> None:
     outside = {
         f"{entry.id}.{field.name}" for entry in ours() for field in dataclasses.fields(entry.cls) if not in_key(field)
     }
-    run = {*CURATIONS, "stage/tokenize.chat_template", "model/hub.name_or_path", *ENGINES}
+    run = {*CURATIONS, "stage/tokenize.chat_template", "model/hub.name_or_path"}
     assert outside == run | set(ELSEWHERE)

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from konomi.faults import KonomiError
+from konomi.logps import token_logps, windows
 from konomi.report import Bars, Note, Table
 from konomi.task import Result, Subject
-from konomi.task._logps import token_logps
 from konomi.task._ngram import SCALAR_VALUES, learn, learn_from
-from konomi.task.perplexity import Perplexity, windows
+from konomi.task.perplexity import Perplexity
 from konomi.testing.task import TEXTS, TaskSuite, text_artifact, tiny_model, tiny_tokenizer
 
 LONG = " ".join(TEXTS * 6)

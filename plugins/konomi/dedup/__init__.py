@@ -1,6 +1,7 @@
 """Finding duplicates in a corpus that lies in Parquet shards.
 
-dedup.none · dedup.exact · dedup.minhash
+dedup.none · dedup.exact · dedup.minhash · dedup.semdedup · dedup.lines · dedup.paragraphs · dedup.exact_substring
+dedup.chain: several of them in order
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,3 +93,15 @@ class Dedup(Protocol):
     """Finds duplicates; the text stays in Arrow buffers."""
 
     def find(self, corpus: Corpus) -> Duplicates: ...
+
+
+@runtime_checkable
+class Indexed(Protocol):
+    """A deduplicator that can look for duplicates of what earlier corpora kept, in its option `against`."""
+
+    def index(self, corpus: Corpus, kept: NDArray[np.bool_], names: pa.Array | pa.ChunkedArray, folder: Path) -> None:
+        """Write into `folder` what a later corpus is compared with, for the documents that are `kept`, shape (n,).
+
+        `names` are the n documents' names, by which `Duplicates.earlier` will call them; `corpus` has the texts as they
+        are published. The folder holds `index.json` with all options that matter; others are refused by `against`.
+        """

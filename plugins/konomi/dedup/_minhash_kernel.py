@@ -24,7 +24,7 @@ LARGEST = np.uint32(0xFFFFFFFF)
 
 
 def coefficients(count: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Return odd factors and summands of `count` permutations x → a·x + b of the 32-bit numbers (by SplitMix64)."""
+    """Return odd factors and masks of `count` permutations x → a·(x ⊕ b) of the 32-bit numbers (by SplitMix64)."""
     state, values = SEED, []
     for _ in range(2 * count):
         state = (state + 0x9E3779B97F4A7C15) % 2**64
@@ -36,10 +36,12 @@ def coefficients(count: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
 
 
 @compiled
-def minima(shingles: Array, ends: Array, factors: Array, summands: Array, signatures: Array) -> None:
+def minima(shingles: Array, ends: Array, factors: Array, masks: Array, signatures: Array) -> None:
     """Fill `signatures` (n, k): the least value of each permutation over the shingles of each document.
 
     The shingles' hashes are random 32-bit numbers, so that under any permutation each is the least with equal chance.
+    Permutations a·x + b would hang together: of texts of some 40 shingles whose Jaccard similarity is 0.7 they found 2 %
+    more than the curve says.
     """
     start = 0
     for document in range(len(ends)):
@@ -48,7 +50,7 @@ def minima(shingles: Array, ends: Array, factors: Array, summands: Array, signat
         for index in range(start, ends[document]):
             shingle = np.uint32(shingles[index] >> np.uint64(32))
             for hash_ in range(len(factors)):
-                row[hash_] = min(row[hash_], np.uint32(shingle * factors[hash_]) + summands[hash_])
+                row[hash_] = min(row[hash_], np.uint32((shingle ^ masks[hash_]) * factors[hash_]))
         start = ends[document]
 
 
@@ -71,17 +73,17 @@ def buckets(keys: Array, by_key: Array, places: Array) -> None:
     """Fill `places` for one band: where the bucket of each document begins; -1 where it has none.
 
     `by_key` lists documents sorted by their keys; one that it leaves out keeps its -1. A bucket holds documents of one
-    key, two or more, and takes one place more than it has documents.
+    key, two or more, and takes one place more than it has documents; buckets lie one after another.
     """
     start = 0
-    before = 0
+    used = 0
     for index in range(1, len(by_key) + 1):
         if index < len(by_key) and keys[by_key[index]] == keys[by_key[start]]:
             continue
         if index - start > 1:
             for member in range(start, index):
-                places[by_key[member]] = start + before
-            before += 1
+                places[by_key[member]] = used
+            used += index - start + 1
         start = index
 
 
@@ -161,6 +163,23 @@ def most_similar(
 
 
 @compiled
+def enter(document: int, places: Array, kept: Array) -> None:
+    """Write a document down as kept, in each of its buckets."""
+    for band in range(len(places)):
+        place = places[band, document]
+        if place >= 0:
+            kept[band, place] += 1
+            kept[band, place + kept[band, place]] = document
+
+
+@compiled
+def settle(first: int, places: Array, kept: Array) -> None:
+    """Keep all documents from `first` on, unseen: they are an earlier corpus'."""
+    for document in range(first, places.shape[1]):
+        enter(document, places, kept)
+
+
+@compiled
 def star(
     order: Array,
     places: Array,
@@ -171,6 +190,7 @@ def star(
     exact: bool,
     threshold: float,
     most: int,
+    compared: Array,
     cluster: Array,
     similarity: Array,
 ) -> None:
@@ -178,9 +198,8 @@ def star(
 
     A document is compared with at most `most` kept documents, all of which share a bucket (`places`, (bands, n)) with
     it, and is kept itself where none is as similar as `threshold`. `kept` (bands, places), filled with 0, has at the
-    place of a bucket how many of its documents are kept, and then those.
+    place of a bucket how many of its documents are kept, and then those; `compared`, filled with -1, is scratch.
     """
-    compared = np.full(len(cluster), -1, np.int64)
     for document in order:
         best, highest = most_similar(
             document, places, kept, signatures, shingles, shingle_ends, exact, threshold, most, compared
@@ -188,8 +207,4 @@ def star(
         if best >= 0:
             cluster[document], similarity[document] = best, highest
             continue
-        for band in range(len(places)):
-            place = places[band, document]
-            if place >= 0:
-                kept[band, place] += 1
-                kept[band, place + kept[band, place]] = document
+        enter(document, places, kept)

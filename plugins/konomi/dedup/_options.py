@@ -10,3 +10,12 @@ class Keep(Enum):
 
     largest = "largest"
     smallest = "smallest"
+
+
+class Occurrence(Enum):
+    """Which occurrence of a repeated passage is left."""
+
+    first = "first"
+    """The first one in the corpus' order."""
+    none = "none"
+    """None: what stands in many documents says nothing of any."""

@@ -157,3 +157,21 @@ def groups_of_equals(keys: NDArray[np.uint64], order: NDArray[np.int64]) -> NDAr
     found = np.empty(len(order), np.int64)
     found[by_key] = heads
     return found
+
+
+def group_hashes(corpus: Corpus, within: str) -> NDArray[np.uint64]:
+    """Return a hash of each document's value of the column `within`; null is a value, too.
+
+    Raises `KonomiError` where there is no such column.
+    """
+    import numpy as np
+    from xxhash import xxh3_64_intdigest
+
+    try:
+        found = values(corpus, within).combine_chunks().dictionary_encode()
+    except KonomiError as error:
+        raise KonomiError(f"within: {error}") from error
+    known = [repr(value) for value in [*found.dictionary.to_pylist(), None]]
+    hashes = np.array([xxh3_64_intdigest(value.encode("utf-8", "surrogatepass")) for value in known], np.uint64)
+    codes = np.asarray(found.indices.fill_null(len(known) - 1), np.int64)
+    return hashes[codes]

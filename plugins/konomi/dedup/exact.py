@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from konomi.dedup import Corpus, Duplicates
+from konomi.dedup import Corpus, Duplicates, _index
 from konomi.dedup._options import Keep
 from konomi.faults import Fault
 from konomi.fields import NOT_IN_KEY
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+ID = "dedup/exact"
 
 WHITE_SPACE = r"[\s\p{Z}]+"
 NOT_CONTENT = r"[^\p{L}\p{N}\p{M}]+"
@@ -52,27 +55,66 @@ class Exact:
     """Column that decides which copy is kept; empty keeps the first."""
     keep: Keep = Keep.largest
     """With `keep_by`: keep the copy with the `largest` or the `smallest` value."""
+    within: str = ""
+    """Column of which only equal values are compared (`crawl`); empty compares all."""
+    against: tuple[str, ...] = field(default=(), metadata=NOT_IN_KEY)
+    """Folders of indexes of earlier corpora (`index/` of a curated artifact); what they hold is dropped here."""
     threads: int = field(default=0, metadata=NOT_IN_KEY)
     """Cores to use; 0 takes all."""
 
     def check(self) -> Iterable[Fault]:
         if self.threads < 0:
             yield Fault("threads", f"{self.threads} is no number of cores", "threads=0 takes all")
+        yield from _index.faults(self.against, ID, self._shaping())
 
     def depends(self) -> Mapping[str, Any]:
         from importlib.metadata import version
 
-        return {} if self.equal is Equal.bytes else {"pyarrow": version("pyarrow")}
+        read = {"against": [index.content for index in self._earlier()]} if self.against else {}
+        return read if self.equal is Equal.bytes else {"pyarrow": version("pyarrow"), **read}
 
     def find(self, corpus: Corpus) -> Duplicates:
         import numpy as np
 
         from konomi.dedup import _texts
 
+        indexes = self._earlier()
+        hashes = np.concatenate([self._signed(corpus), *(index.array("hashes") for index in indexes)])
+        order = _texts.preferred(corpus, self.keep_by, self.keep)
+        documents = len(order)
+        everyone = np.concatenate([np.arange(documents, len(hashes)), order])
+        cluster, earlier = _index.told(indexes, _texts.groups_of_equals(hashes, everyone)[:documents])
+        keep = cluster == np.arange(documents)
+        if earlier is not None:
+            keep &= np.array([name is None for name in earlier], np.bool_)
+        return Duplicates(cluster, keep, np.ones(documents, np.float32), earlier)
+
+    def index(self, corpus: Corpus, kept: NDArray[np.bool_], names: pa.Array | pa.ChunkedArray, folder: Path) -> None:
+        """Write the hashes of the documents that are `kept`, with their names, for `against` of a later corpus."""
+        import numpy as np
+        import pyarrow as pa
+
+        from konomi.dedup._cuts import narrowed
+
+        hashes = self._signed(narrowed(corpus, np.flatnonzero(kept)))
+        _index.write(folder, ID, self._shaping(), {"hashes": hashes}, names.filter(pa.array(kept)))
+
+    def _shaping(self) -> dict[str, Any]:
+        return _index.options_of(self, ("equal", "within"))
+
+    def _earlier(self) -> list[_index.Index]:
+        return _index.opened(self.against, ID, self._shaping())
+
+    def _signed(self, corpus: Corpus) -> NDArray[np.uint64]:
+        """Return the hashes of n documents, of shape (n, 2), or (n, 3) with that of the value that they keep within."""
+        import numpy as np
+
+        from konomi.dedup import _texts
+
         parts = list(_texts.on_cores(lambda part: self._hashes(part[1]), _texts.read(corpus), self.threads))
         hashes = np.concatenate([np.empty((0, 2), np.uint64), *parts])
-        cluster = _texts.groups_of_equals(hashes, _texts.preferred(corpus, self.keep_by, self.keep))
-        return Duplicates(cluster, cluster == np.arange(len(cluster)), np.ones(len(cluster), np.float32))
+        groups = _texts.group_hashes(corpus, self.within) if self.within else None
+        return hashes if groups is None else np.column_stack([hashes, groups])
 
     def _hashes(self, texts: pa.Array) -> NDArray[np.uint64]:
         """Return the hashes of n texts, of shape (n, 2)."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from konomi.dedup import Corpus, Duplicates
 from konomi.dedup._options import Keep
-from konomi.faults import Fault
+from konomi.faults import Fault, Faults
 from konomi.fields import NOT_IN_KEY
 from konomi.registry import register
 from konomi.units import Unit
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from konomi.dedup._disk import OnDisk
+    from konomi.dedup._index import Index
     from konomi.units import Units
 
 MOST_COMPARED = 200
@@ -29,6 +30,12 @@ one template, all a little less alike than the threshold, do not cost the square
 
 Tried on 8,000 pages of which 80 % is template, with 300 planted near-duplicates: 50 comparisons found all of them, too.
 """
+
+HELD_BYTES = 32 << 20
+STAR_DOCUMENTS = 1 << 16
+"""Signatures, and documents on the walk, after which what lies on disk is let go of by this process' memory."""
+
+ID = "dedup/minhash"
 
 LEAST_FOUND = 0.1
 """Below this chance of finding a pair at the threshold, bands and threshold do not belong together."""
@@ -47,17 +54,21 @@ class Verify(Enum):
 class _Signed:
     """What is known of n documents after one pass over their texts."""
 
-    signatures: NDArray[np.uint32]
-    """Shape (n, num_bands · rows_per_band), on disk."""
-    keys: NDArray[np.uint64]
-    """Hashes of the bands, of shape (num_bands, n), on disk."""
+    documents: int
+    """Those of the corpus itself; after them come those of earlier corpora."""
+    signatures: OnDisk
+    """Shape (n, num_bands · rows_per_band), uint32."""
+    keys: OnDisk
+    """Hashes of the bands, of shape (num_bands, n), uint64."""
     short: NDArray[np.bool_]
     """Which documents have not one shingle."""
     wholes: NDArray[np.uint64]
     """A hash of the whole text of each short document."""
+    groups: NDArray[np.uint64] | None
+    """A hash of the value within which each document is compared."""
 
 
-@register("dedup", "minhash")
+@register("dedup", "minhash", version=2)
 @dataclass(frozen=True)
 class MinHash:
     """Drop documents that are nearly the same as a kept one: MinHash (Broder 1997) in bands, each match verified.
@@ -91,6 +102,10 @@ class MinHash:
     """Column that decides which document of a cluster is kept; empty keeps the first."""
     keep: Keep = Keep.largest
     """With `keep_by`: keep the document with the `largest` or the `smallest` value."""
+    within: str = ""
+    """Column of which only equal values are compared (`crawl`); empty compares all."""
+    against: tuple[str, ...] = field(default=(), metadata=NOT_IN_KEY)
+    """Folders of indexes of earlier corpora (`index/` of a curated artifact); what they hold is dropped here."""
     threads: int = field(default=0, metadata=NOT_IN_KEY)
     """Cores to use; 0 takes all."""
 
@@ -105,10 +120,19 @@ class MinHash:
         if self.threads < 0:
             faults.append(Fault("threads", f"{self.threads} is no number of cores", "threads=0 takes all"))
         yield from faults
+        yield from self._index_faults()
         if not faults and self.threshold > 0 and self.found_share(self.threshold) < LEAST_FOUND:
             share = f"{100 * self.found_share(self.threshold):.2g} %"
             what = f"{self.num_bands} bands of {self.rows_per_band} rows find {share} of the pairs at {self.threshold}"
             yield Fault("threshold", what, "take more bands, fewer rows_per_band, or a higher threshold")
+
+    def _index_faults(self) -> Iterator[Fault]:
+        from konomi.dedup._index import faults
+
+        if self.against and self.verify is Verify.exact:
+            what = "an index holds signatures, and verify=exact asks for the texts of earlier corpora"
+            yield Fault("verify", what, "verify=estimate, or no against")
+        yield from faults(self.against, ID, self._shaping())
 
     def found_share(self, similarity: float) -> float:
         """Return the chance that a pair of this Jaccard similarity meets in a band.
@@ -118,21 +142,59 @@ class MinHash:
         """
         return float(1 - (1 - similarity**self.rows_per_band) ** self.num_bands)
 
+    def depends(self) -> Mapping[str, Any]:
+        return {"against": [index.content for index in self._earlier()]} if self.against else {}
+
     def find(self, corpus: Corpus) -> Duplicates:
         import tempfile
 
         import numpy as np
 
-        from konomi.dedup import _texts
+        from konomi.dedup import _index, _texts
 
         documents = _texts.count(corpus)
         if documents == 0:
             return Duplicates(np.empty(0, np.int64), np.empty(0, np.bool_), np.empty(0, np.float32))
+        indexes = self._earlier()
         order = _texts.preferred(corpus, self.keep_by, self.keep)
         with tempfile.TemporaryDirectory(prefix="konomi-minhash-", dir=corpus.scratch) as folder:
-            signed = self._sign(corpus, documents, Path(folder))
+            signed = self._sign(corpus, documents, indexes, Path(folder))
             cluster, similarity = self._cluster(corpus, signed, order, Path(folder))
-        return Duplicates(cluster, cluster == np.arange(documents), similarity)
+        cluster, earlier = _index.told(indexes, cluster[:documents])
+        keep = cluster == np.arange(documents)
+        if earlier is not None:
+            keep &= np.array([name is None for name in earlier], np.bool_)
+        return Duplicates(cluster, keep, similarity[:documents], earlier)
+
+    def index(self, corpus: Corpus, kept: NDArray[np.bool_], names: pa.Array | pa.ChunkedArray, folder: Path) -> None:
+        """Write the signatures of the documents that are `kept`, with their names, for `against` of a later corpus."""
+        import tempfile
+
+        import numpy as np
+        import pyarrow as pa
+
+        from konomi.dedup import _cuts, _index
+
+        ids = np.flatnonzero(kept)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="konomi-minhash-", dir=corpus.scratch) as scratch:
+            signed = self._sign(_cuts.narrowed(corpus, ids), len(ids), [], Path(scratch))
+            arrays = {"signatures": signed.signatures.array, "short": signed.short, "wholes": signed.wholes}
+            if signed.groups is not None:
+                arrays["groups"] = signed.groups
+            _index.write(folder, ID, self._shaping(), arrays, names.filter(pa.array(kept)))
+
+    def _shaping(self) -> dict[str, Any]:
+        """Return the options that shape signatures: two sets of them can be compared where these agree."""
+        from konomi.dedup._index import options_of
+
+        return options_of(self, ("num_bands", "rows_per_band", "unit", "shingle_size", "within"))
+
+    def _earlier(self) -> list[Index]:
+        from konomi.dedup import _index
+
+        Faults.check(self._index_faults())
+        return _index.opened(self.against, ID, self._shaping())
 
     def signatures(self, texts: pa.Array) -> NDArray[np.uint32]:
         """Return the signatures of n texts, of shape (n, num_bands · rows_per_band)."""
@@ -150,76 +212,129 @@ class MinHash:
         from konomi.dedup._minhash_kernel import coefficients, minima
 
         shingles, ends = units.ngrams(self.shingle_size)
-        factors, summands = coefficients(self.num_bands * self.rows_per_band)
+        factors, masks = coefficients(self.num_bands * self.rows_per_band)
         signatures = np.empty((len(ends), len(factors)), np.uint32)
-        minima(shingles, ends, factors, summands, signatures)
+        minima(shingles, ends, factors, masks, signatures)
         return signatures, np.diff(ends, prepend=0) == 0
 
-    def _sign(self, corpus: Corpus, documents: int, folder: Path) -> _Signed:
+    def _sign(self, corpus: Corpus, documents: int, indexes: Sequence[Index], folder: Path) -> _Signed:
+        """Sign the documents, and those of earlier corpora after them."""
         import numpy as np
 
         from konomi.dedup import _texts
+        from konomi.dedup._disk import OnDisk
         from konomi.dedup._minhash_kernel import band_keys
         from konomi.units import text_buffers, whole_hashes
 
-        width = self.num_bands * self.rows_per_band
-        signatures = _on_disk(folder / "signatures", np.uint32, (documents, width))
-        keys = _on_disk(folder / "keys", np.uint64, (self.num_bands, documents))
-        short, wholes = np.empty(documents, np.bool_), np.empty(documents, np.uint64)
+        width, total = self.num_bands * self.rows_per_band, documents + sum(index.documents for index in indexes)
+        signatures = OnDisk(folder / "signatures", np.uint32, (total, width))
+        keys = OnDisk(folder / "keys", np.uint64, (self.num_bands, total))
+        short, wholes = np.empty(total, np.bool_), np.empty(total, np.uint64)
+        groups = np.zeros(total, np.uint64) if self.within else None
+        if groups is not None:
+            groups[:documents] = _texts.group_hashes(corpus, self.within)
 
-        def sign(part: tuple[int, pa.Array]) -> None:
+        def band(own: slice) -> None:
+            band_keys(signatures.array[own], self.rows_per_band, keys.array[:, own])
+            if groups is not None:
+                keys.array[:, own] ^= groups[own]
+                wholes[own] ^= groups[own]
+
+        def sign(part: tuple[int, pa.Array]) -> int:
             own = slice(part[0], part[0] + len(part[1]))
-            signatures[own], short[own] = self._signatures(self._units(part[1]))
-            band_keys(signatures[own], self.rows_per_band, keys[:, own])
+            signatures.array[own], short[own] = self._signatures(self._units(part[1]))
             wholes[own] = whole_hashes(*text_buffers(part[1]), short[own])
+            band(own)
+            return len(part[1]) * width * 4
 
-        for _ in _texts.on_cores(sign, _texts.read(corpus), self.threads):
-            pass
-        return _Signed(signatures, keys, short, wholes)
+        written = 0
+        for size in _texts.on_cores(sign, _texts.read(corpus), self.threads):
+            if (written := written + size) > HELD_BYTES:
+                written = 0
+                signatures.let_go()
+                keys.let_go()
+        first = documents
+        for index in indexes:
+            for own, rows in _pieces(first, index.documents, width):
+                signatures.array[own], short[own] = index.array("signatures")[rows], index.array("short")[rows]
+                wholes[own] = index.array("wholes")[rows]
+                if groups is not None:  # of the wholes an index keeps what they are with their group
+                    groups[own] = index.array("groups")[rows]
+                    wholes[own] ^= groups[own]
+                band(own)
+                signatures.let_go()
+                keys.let_go()
+            first += index.documents
+        return _Signed(documents, signatures, keys, short, wholes, groups)
 
     def _cluster(
         self, corpus: Corpus, signed: _Signed, order: NDArray[np.int64], folder: Path
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return the kept document of each document, and its similarity to it."""
+        """Return the kept document of each document, and its similarity to it; those of earlier corpora are kept."""
         import numpy as np
 
         from konomi.dedup import _texts
-        from konomi.dedup._minhash_kernel import buckets, star
+        from konomi.dedup._disk import OnDisk
+        from konomi.dedup._minhash_kernel import settle, star
 
-        shape = signed.keys.shape
-        places = _on_disk(folder / "places", np.int64, shape)
-        kept = _on_disk(folder / "kept", np.int64, (shape[0], shape[1] + shape[1] // 2 + 1))
-        long = np.flatnonzero(~signed.short)
-
-        def sort_band(band: int) -> None:
-            places[band] = -1
-            keys = np.array(signed.keys[band])
-            buckets(keys, long[np.argsort(keys[long], kind="stable")], places[band])
-
-        for _ in _texts.on_cores(sort_band, range(self.num_bands), self.threads):
-            pass
-        cluster, similarity = np.arange(shape[1]), np.ones(shape[1], np.float32)
+        total = len(signed.short)
+        places, met = self._places(signed)
+        kept = OnDisk(folder / "kept", np.int64, (self.num_bands, total + total // 2 + 1))
+        cluster, similarity = np.arange(total), np.ones(total, np.float32)
         if self.verify is Verify.exact:
-            shingles, ends = self._shingle_sets(corpus, np.asarray((places >= 0).any(axis=0)), folder)
+            shingles, ends = self._shingle_sets(corpus, met, folder)
         else:
             shingles, ends = np.empty(0, np.uint64), np.empty(0, np.int64)
-        star(
-            order[~signed.short[order]],
-            places,
-            kept,
-            signed.signatures,
-            shingles,
-            ends,
-            self.verify is Verify.exact,
-            float(self.threshold),
-            MOST_COMPARED,
-            cluster,
-            similarity,
-        )
-        short = order[signed.short[order]]
+        settle(signed.documents, places, kept.array)
+        compared = np.full(total, -1, np.int64)
+        long = order[met[order]]
+        for start in range(0, len(long), STAR_DOCUMENTS):
+            star(
+                long[start : start + STAR_DOCUMENTS],
+                places,
+                kept.array,
+                signed.signatures.array,
+                shingles,
+                ends,
+                self.verify is Verify.exact,
+                float(self.threshold),
+                MOST_COMPARED,
+                compared,
+                cluster,
+                similarity,
+            )
+            for item in (signed.signatures, signed.keys, kept):
+                item.let_go()
+        everyone = np.concatenate([np.arange(signed.documents, total), order])
+        short = everyone[signed.short[everyone]]
         heads = _texts.groups_of_equals(signed.wholes[short][:, None], np.arange(len(short)))
         cluster[short] = short[heads]
         return cluster, similarity
+
+    def _places(self, signed: _Signed) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return where the bucket of each document begins in each band, and which documents have a bucket in one.
+
+        The places, of shape (num_bands, n), take those of the bands' keys on disk.
+        """
+        import numpy as np
+
+        from konomi.dedup import _texts
+        from konomi.dedup._minhash_kernel import buckets
+
+        places = signed.keys.array.view(np.int64)
+        long = np.flatnonzero(~signed.short)
+        met = np.zeros(len(signed.short), np.bool_)
+
+        def sort_band(band: int) -> NDArray[np.bool_]:
+            keys = np.array(signed.keys.array[band])
+            places[band] = -1
+            buckets(keys, long[np.argsort(keys[long])], places[band])
+            return np.asarray(places[band] >= 0)
+
+        for found in _texts.on_cores(sort_band, range(self.num_bands), self.threads):
+            met |= found
+            signed.keys.let_go()
+        return places, met
 
     def _shingle_sets(
         self, corpus: Corpus, chosen: NDArray[np.bool_], folder: Path
@@ -244,15 +359,12 @@ class MinHash:
         return shingles, np.cumsum(sizes, dtype=np.int64)
 
 
-def _on_disk(path: Path, dtype: Any, shape: tuple[int, ...]) -> Any:
-    """Return an array in a file that has its room: else writing to it on a full disk would end the process (SIGBUS)."""
-    import numpy as np
-
-    array = np.memmap(path, dtype, "w+", shape=shape)
-    if array.nbytes and hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, array.nbytes)
-    return array
+def _pieces(first: int, documents: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Yield slices of an index's rows that are read at once, where they go and where they come from."""
+    step = max(1, HELD_BYTES // (4 * width))
+    for start in range(0, documents, step):
+        end = min(start + step, documents)
+        yield slice(first + start, first + end), slice(start, end)
 
 
 def _append(file: BinaryIO, arrays: list[NDArray[np.uint64]]) -> None:

@@ -1,6 +1,9 @@
 """Filters: judge texts by the batch, give each dropped one a reason, keep the scores.
 
-filter.normalize · filter.repetition · filter.length
+filter.c4 · filter.classifier · filter.compression · filter.decontaminate · filter.fineweb · filter.gopher_quality
+filter.harmful_words · filter.japanese_footer · filter.japanese_quality · filter.japanese_spam · filter.language_id
+filter.length · filter.normalize · filter.perplexity · filter.pii · filter.quality_classifier · filter.repetition
+filter.url_blocklist
 """
 
 from __future__ import annotations
@@ -23,13 +26,15 @@ class Verdicts:
     reasons: list[str | None]
     """Why each is dropped, a few words with the figure and the limit (`duplicate lines 0.412 > 0.3`); None keeps it."""
     scores: dict[str, NDArray[Any]] = field(default_factory=dict)
-    """Figures of shape (n,), kept as columns of the data."""
+    """Figures or words of shape (n,), kept as columns of the data."""
 
 
 class Filter(Protocol):
     """Judges texts; the same text always gets the same verdict, whatever else is in the batch.
 
-    A filter may define `thresholds() -> Mapping[str, float]`, the limit that decides on each score, for the report.
+    A filter may define `thresholds() -> Mapping[str, float]`, the limit that decides on each score, for the report. One
+    that judges more than the text names the columns in `columns: tuple[str, ...]`; it is then called with a second
+    argument, these columns by name (`Mapping[str, pa.Array]`), and so is its `annotate`.
     """
 
     rewrites: ClassVar[bool]
@@ -43,7 +48,8 @@ class Annotation:
     """What a filter finds in n texts, before anything is decided."""
 
     scores: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    """Figures of shape (n,): float64, integers or booleans, not rounded, because limits are compared with them."""
+    """Figures of shape (n,): float64, integers or booleans, not rounded, because limits are compared with them; or
+    words (NumPy's `str`), such as the language that was found."""
     texts: pa.Array | None = None
     """Where the filter rewrites: the n texts after it, as large strings; null where a text stays as it is."""
 

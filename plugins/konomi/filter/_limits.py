@@ -72,7 +72,7 @@ class ByLimits:
         from konomi.units import arrow_texts
 
         found = self.annotate(arrow_texts(texts))
-        rewritten = texts if found.texts is None else _merged(texts, found.texts)
+        rewritten = texts if found.texts is None else merged(texts, found.texts)
         return Verdicts(rewritten, self.decide(found.scores), dict(found.scores))
 
 
@@ -83,5 +83,6 @@ def shown(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, (float, np.floating)) else str(value)
 
 
-def _merged(texts: list[str], rewritten: pa.Array) -> list[str]:
+def merged(texts: list[str], rewritten: pa.Array) -> list[str]:
+    """Return texts as they are after a filter, from those that it gives anew and null for all others."""
     return [old if new is None else new for old, new in zip(texts, rewritten.to_pylist(), strict=True)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
@@ -11,39 +10,17 @@ from konomi.faults import Fault
 from konomi.fields import NOT_IN_KEY, decides
 from konomi.filter import Annotation
 from konomi.filter._limits import ByLimits, Limit
+from konomi.filter._parts import part_shares
 from konomi.registry import register
-from konomi.units import Unit
+from konomi.units import CHARACTERS_PER_WORD, Unit
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
-CHARACTERS_PER_WORD = 2
-"""Characters that stand for one word of Japanese in `Unit.auto`, so that thresholds that were set for words hold.
-
-A short-unit word of Japanese has about two characters. Counted in single characters, every second work of literature is
-over the thresholds: grammar alone repeats runs of five.
-"""
-
 TASK_BYTES = 1 << 20
 """Text that one thread takes at a time."""
-
-
-def repeated_shares(parts: list[str]) -> tuple[float, float]:
-    """Return the shares of parts, and of their characters, that occurred before.
-
-    >>> repeated_shares(["a", "bcd", "a", "a"])
-    (0.5, 0.3333333333333333)
-    """
-    seen: set[str] = set()
-    repeats = characters = 0
-    for part in parts:
-        if part in seen:
-            repeats += 1
-            characters += len(part)
-        seen.add(part)
-    return repeats / max(len(parts), 1), characters / max(sum(map(len, parts)), 1)
 
 
 @register("filter", "repetition")
@@ -103,38 +80,28 @@ class Repetition(ByLimits):
         return [item.name for item in fields(self) if item.name not in ("unit", "threads")]
 
     def annotate(self, texts: pa.Array) -> Annotation:
-        return Annotation({**self._part_shares(texts.to_pylist()), **self._ngram_shares(texts)})
-
-    def _part_shares(self, texts: list[str]) -> dict[str, NDArray[np.float64]]:
-        import numpy as np
-
-        shares = np.zeros((len(texts), 4))
-        for index, text in enumerate(texts):
-            lines = [line for raw in text.split("\n") if (line := raw.strip())]
-            paragraphs = [part for raw in re.split(r"\n\s*\n", text) if (part := raw.strip())]
-            shares[index] = (*repeated_shares(lines), *repeated_shares(paragraphs))
-        names = "duplicate_lines", "duplicate_line_characters", "duplicate_paragraphs", "duplicate_paragraph_characters"
-        return dict(zip(names, shares.T, strict=True))
-
-    def _ngram_shares(self, texts: pa.Array) -> dict[str, NDArray[np.float64]]:
-        """Return the share of repeated characters by score, of shape (n,)."""
+        """Return the share of repeats by rule, of shape (n,)."""
         from concurrent.futures import ThreadPoolExecutor
         from itertools import pairwise
         from os import cpu_count
 
         import numpy as np
 
-        from konomi.units import text_buffers
+        from konomi.units import alike, text_buffers
 
-        data, offsets = text_buffers(texts)
+        data, offsets = alike(*text_buffers(texts))
         tasks = np.unique(np.searchsorted(offsets, np.arange(offsets[0], offsets[-1], TASK_BYTES)))
         bounds = pairwise(sorted({0, *tasks.tolist(), len(texts)}))
         with ThreadPoolExecutor(self.threads or cpu_count()) as pool:
             parts = list(pool.map(lambda bound: self._shares_of(data, offsets[bound[0] : bound[1] + 1]), bounds))
-        names = [name for name in self._names() if name.endswith("_grams")]
-        return {name: np.concatenate([part[name] for part in parts] or [np.zeros(0)]) for name in names}
+        return Annotation(
+            {name: np.concatenate([part[name] for part in parts] or [np.zeros(0)]) for name in self._names()}
+        )
 
     def _shares_of(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        return {**part_shares(data, offsets), **self._ngram_shares(data, offsets)}
+
+    def _ngram_shares(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         import numpy as np
 
         from konomi.filter._repetition_kernel import repeated_characters

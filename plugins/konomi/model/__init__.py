@@ -1,6 +1,6 @@
-"""Models: where a causal language model and its tokenizer come from.
+"""Models: where a causal language model, or for a filter a classifier, and its tokenizer come from.
 
-model.tiny · model.hub
+model.tiny · model.hub · model.sequence_classifier
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,39 @@ from konomi.faults import Fault, KonomiError
 from konomi.model._location import CONFIG, weights_header
 
 INDEX = "model.safetensors.index.json"
-CAUSAL = "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"
 LONGEST = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
 """Names under which configurations say how many tokens a model can read."""
 
 
-def damage(folder: Path, *, own_code: bool) -> Iterator[Fault]:
+@dataclass(frozen=True)
+class Head:
+    """What a model is loaded for, as transformers sorts its architectures."""
+
+    auto: str
+    """The class that loads it."""
+    table: str
+    """The table of the architectures that have it, in transformers' `modeling_auto.py`."""
+    what: str
+    hint: str
+
+
+CAUSAL = Head(
+    "AutoModelForCausalLM",
+    "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
+    "causal language model",
+    "choose one that generates text",
+)
+CLASSIFIER = Head(
+    "AutoModelForSequenceClassification",
+    "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
+    "sequence classifier",
+    "choose one that classifies texts",
+)
+
+
+def damage(folder: Path, *, own_code: bool, head: Head) -> Iterator[Fault]:
     """Yield what keeps the folder's model from being loaded; `own_code` allows Python files that come with it."""
-    for check in (_config(folder, own_code), _index(folder), _weights(folder), _tokenizer(folder)):
+    for check in (_config(folder, own_code, head), _index(folder), _weights(folder), _tokenizer(folder)):
         yield from (Fault("name_or_path", what, hint) for what, hint in check)
 
 
@@ -40,22 +66,22 @@ def read_config(folder: Path) -> Any:
         return None
 
 
-def _config(folder: Path, own_code: bool) -> Iterator[tuple[str, str]]:
+def _config(folder: Path, own_code: bool, head: Head) -> Iterator[tuple[str, str]]:
     config, file = read_config(folder), folder / CONFIG
     if not isinstance(config, dict):
         yield f"{file} is no JSON object", "fetch the model anew"
         return
     kind = config.get("model_type")
     if not isinstance(kind, str):
-        yield f"{file} says no model_type", "a causal model of transformers says one, such as llama"
-    elif "auto_map" in config and not own_code and kind not in causal_types():
+        yield f"{file} says no model_type", "a model of transformers says one, such as llama"
+    elif "auto_map" in config and not own_code and kind not in types_with(head):
         hint = "it is a program: say model.trust_remote_code=true on the command line if you trust it"
         yield f"{folder} brings Python code of its own", hint
     elif not own_code and f'"{kind}"' not in _auto_source():
         hint = "a newer one may: pip install -U transformers"
         yield f"{file} says model_type {kind}, which the installed transformers does not know", hint
-    elif not own_code and kind not in causal_types():
-        yield f"{file} says model_type {kind}, which is no causal language model", "choose one that generates text"
+    elif not own_code and kind not in types_with(head):
+        yield f"{file} says model_type {kind}, which is no {head.what}", head.hint
 
 
 def _index(folder: Path) -> Iterator[tuple[str, str]]:
@@ -102,9 +128,9 @@ def _auto_source() -> str:
 
 
 @functools.cache
-def causal_types() -> frozenset[str]:
-    """Return the model types of transformers that are causal language models."""
+def types_with(head: Head) -> frozenset[str]:
+    """Return the model types of transformers that have a head."""
     import re
 
-    table = _auto_source().partition(f"{CAUSAL} = ")[2].partition("\n)")[0]
+    table = _auto_source().partition(f"{head.table} = ")[2].partition("\n)")[0]
     return frozenset(re.findall(r'\(\s*"([^"]+)"\s*,', table))

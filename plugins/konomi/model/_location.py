@@ -125,15 +125,18 @@ def _ask(repo: str, revision: str | None) -> Location:
     return Location(_snapshot(repo, info.sha), repo, str(info.sha), files, counted=counted)
 
 
-def brings_code(folder: Path, name: str) -> Iterator[Fault]:
-    """Yield a fault for each thing in a model's own files that would run, or that transformers would unpickle."""
+def brings_code(folder: Path, name: str, auto: str = "AutoModelForCausalLM") -> Iterator[Fault]:
+    """Yield a fault for each thing in a model's own files that would run, or that transformers would unpickle.
+
+    `auto` is the class of transformers that loads the model.
+    """
     for file in (CONFIG, "tokenizer_config.json"):
         try:
             said = _object(folder / file)
         except KonomiError as error:
             yield Fault("name_or_path", str(error))
             continue
-        classes = {"AutoConfig", "AutoModelForCausalLM"} if file == CONFIG else {"AutoTokenizer"}
+        classes = {"AutoConfig", auto} if file == CONFIG else {"AutoTokenizer"}
         mapped = said.get("auto_map")
         needed = isinstance(mapped, dict) and classes & set(mapped) and not _is_known(str(said.get("model_type")))
         if needed and (file == CONFIG or not (folder / "tokenizer.json").is_file()):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from konomi.failures import is_out_of_memory
 from konomi.faults import Fault, Faults, KonomiError
 from konomi.fields import NOT_IN_KEY
+from konomi.model._contents import CAUSAL, Head
 from konomi.registry import register
 from konomi.store.artifact import Artifact
 
@@ -60,6 +61,8 @@ class Hub:
     trust_remote_code: bool = False
     """Run Python files that come with the model. Say yes only to those whose code you trust as your own."""
 
+    HEAD: ClassVar[Head] = CAUSAL
+    """What the model is loaded for."""
     PADDING: ClassVar[tuple[str, ...]] = ("<pad>", "[PAD]", "<|pad|>", "<|finetune_right_pad_id|>", "<|endoftext|>")
     """Entries that are meant for padding though a tokenizer does not say so (the fourth is Llama 3's)."""
 
@@ -101,10 +104,10 @@ class Hub:
             if not any(file in TOKENIZERS for file in files):
                 yield Fault("name_or_path", f"{name} has no tokenizer ({', '.join(TOKENIZERS)})")
             if location.folder is not None:
-                damaged = list(damage(location.folder, own_code=self.trust_remote_code))
+                damaged = list(damage(location.folder, own_code=self.trust_remote_code, head=self.HEAD))
                 yield from damaged
                 if not damaged and not self.trust_remote_code:
-                    yield from brings_code(location.folder, name)
+                    yield from brings_code(location.folder, name, self.HEAD.auto)
 
     def _attention(self) -> Iterable[Fault]:
         if "/" in (self.attn_implementation or "") and not self.trust_remote_code:
@@ -124,12 +127,12 @@ class Hub:
 
     def load(self, **kwargs: Any) -> PreTrainedModel:
         """Return the model on the CPU; `kwargs` go to `from_pretrained`. Raises `KonomiError` where weights lack."""
-        from transformers import AutoModelForCausalLM
+        import transformers
 
         name, revision = self._source()
         options: dict[str, Any] = {"dtype": self.dtype.value, "attn_implementation": self.attn_implementation, **kwargs}
         try:
-            model, report = AutoModelForCausalLM.from_pretrained(
+            model, report = getattr(transformers, self.HEAD.auto).from_pretrained(
                 name,
                 revision=revision,
                 trust_remote_code=self.trust_remote_code,
@@ -142,9 +145,10 @@ class Hub:
         if missing := sorted(report["missing_keys"]):
             raise KonomiError(
                 f"{name}: {len(missing)} weights are not in its files ({', '.join(missing[:3])} …) and would be random;"
-                " it is no whole causal language model"
+                f" it is no whole {self.HEAD.what}"
             )
-        return model
+        loaded: PreTrainedModel = model
+        return loaded
 
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """Return the tokenizer; one without a padding token gets one, and a line in the log says which."""
@@ -204,7 +208,7 @@ class Hub:
             return str(self.name_or_path.path), None
         location = locate(self.name_or_path, self.revision)
         if location.folder is not None and not self.trust_remote_code:
-            Faults.check(brings_code(location.folder, self.name_or_path))
+            Faults.check(brings_code(location.folder, self.name_or_path, self.HEAD.auto))
         return (location.repo, location.commit) if location.repo else (str(location.folder), None)
 
 

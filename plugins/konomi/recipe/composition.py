@@ -147,7 +147,8 @@ def explain_recipe(recipe: str, error: Exception) -> Fault:
     """Say what is wrong with a recipe that Hydra refused, in a person's words."""
     text, at = f"{error}\n{error.__cause__ or ''}".strip(), f"recipe {recipe}"
     if found := re.search(r"Could not (?:find|load) '([\w\-]+)/([\w\-]+)'", text):
-        return Fault(at, f"there is no {found[1]} called {found[2]}", _elsewhere(found[1], found[2]))
+        kind = nodes.kind_of(found[1])
+        return Fault(at, f"there is no {kind} called {found[2]}", _elsewhere(kind, found[2]))
     if found := re.search(r"Could not load '([^']+)'", text):
         known = [*search_path.recipes(), "konomi"]
         return Fault(at, f"its defaults name {found[1]}, which is not there", did_you_mean(found[1], known))
@@ -182,15 +183,16 @@ def explain(given: str, override: str, error: Exception, cfg: DictConfig) -> Fau
     text = f"{error}\n{error.__cause__ or ''}"
     if found := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
         options = re.search(r"Available options in '[^']+':\s*(.*?)\s*Config search path", text, re.DOTALL)
-        hint = _elsewhere(found[1], found[2])
-        if options and found[1] not in registry.kinds() and f"{found[1]}/{found[2]}" not in {**EXTRAS, **SWEEPERS}:
+        kind = nodes.kind_of(found[1])
+        hint = _elsewhere(kind, found[2])
+        if options and kind not in registry.kinds() and f"{kind}/{found[2]}" not in {**EXTRAS, **SWEEPERS}:
             hint = did_you_mean(found[2], options[1].split())
-        return Fault(given, f"there is no {found[1]} called {found[2]}", hint)
+        return Fault(given, f"there is no {kind} called {found[2]}", hint)
     key, value = overridden(override)
     place = next((place for place in places(cfg) if place.path == key), None)
     is_list = "DictConfig with ListConfig" in text
     if "Config group override must be" in text or (is_list and (place or not is_value(override))):
-        kind = place.kind if place else override.lstrip("+").partition("=")[0].partition("@")[0]
+        kind = place.kind if place else nodes.kind_of(override.lstrip("+").partition("=")[0].partition("@")[0])
         known = [name for _, name in nodes.stored(kind)]
         what = (
             f"names are chosen here, found {value}" if place and place.many else f"one name is chosen here, not {value}"

@@ -12,7 +12,7 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,21 @@ def choice_fields(cls: type[Any]) -> dict[str, Mapping[str, Any]]:
     return {field.name: field.metadata for field in dataclasses.fields(cls) if "kind" in field.metadata}
 
 
+def group(meta: Mapping[str, Any]) -> str:
+    """Return the config group that a field's plugins are chosen from.
+
+    That is the kind; but a field that takes several of a kind that stands alone elsewhere (`dedup.steps`) chooses from
+    `dedups`, where each node lies under its own name.
+    """
+    return f"{meta['kind']}s" if meta["many"] and _stands_alone(meta["kind"]) else str(meta["kind"])
+
+
+def kind_of(group_: str) -> str:
+    """Return the kind whose plugins a config group holds."""
+    kind = group_.removesuffix("s")
+    return kind if group_ not in registry.kinds() and kind in registry.kinds() else group_
+
+
 def mapping_fields(cls: type[Any]) -> list[str]:
     """Return the names of the options that hold names of the user's own: mappings, and artifacts by name."""
     kinds = option_types(cls)
@@ -73,7 +88,7 @@ def defaults_list(cls: type[Any], inside: str = "") -> list[Any]:
     prefix = f"{inside}." if inside else ""
     return [
         "_self_",
-        *({f"/{meta['kind']}@{prefix}{name}": meta["default"]} for name, meta in choice_fields(cls).items()),
+        *({f"/{group(meta)}@{prefix}{name}": meta["default"]} for name, meta in choice_fields(cls).items()),
     ]
 
 
@@ -120,6 +135,7 @@ def store_all() -> None:
     for entry in registry.entries():
         if _stored.get((entry.kind, entry.name)) is not entry.cls:
             _put(store, Node(entry.kind, entry.name, entry, {}, []))
+            _stored[entry.kind, entry.name] = entry.cls
     faults: list[Fault] = []
     owners: dict[tuple[str, str], tuple[str, Path]] = {}
     for provider in search_path.providers():
@@ -156,6 +172,7 @@ def _store_preset(
         except KonomiError as error:
             raise KonomiError(f"{file}: {error}") from error
         _put(store, node)
+        _stored[id_] = entry.cls
 
 
 def read_preset(kind: str, file: Path, seen: tuple[Path, ...] = ()) -> tuple[Entry, dict[str, Any], list[Any]]:
@@ -198,9 +215,9 @@ class Node:
     values: dict[str, Any]
     defaults: list[Any]
 
-    def made(self) -> Any:
-        """Return the node; where a kind takes several, under its own name, so that a list of them keeps its order."""
-        if _is_many(self.kind):
+    def made(self, group_: str | None = None) -> Any:
+        """Return the node; where a group takes several, under its own name, so that a list of them keeps its order."""
+        if (group_ or self.kind) != self.kind or (_is_many(self.kind) and not _stands_alone(self.kind)):
             node: Any = {self.name: _filled(twin(self.entry), self.values)}
             if len(listed := [*defaults_list(self.entry.cls, self.name), *self.defaults]) > 1:
                 node["defaults"] = listed
@@ -212,15 +229,15 @@ class Node:
 class _Stored(ConfigNode):  # type: ignore[misc]
     """An entry of Hydra's ConfigStore whose node is made when it is first read."""
 
-    def __init__(self, made: Node) -> None:
-        self.name, self.group, self.package, self.provider = f"{made.name}.yaml", made.kind, None, "konomi"
+    def __init__(self, made: Node, group_: str, name: str) -> None:
+        self.name, self.group, self.package, self.provider = f"{name}.yaml", group_, None, "konomi"
         self._made = made
         self._node: Any = None
 
     @property
     def node(self) -> Any:
         if self._node is None:
-            self._node = self._made.made()
+            self._node = self._made.made(self.group)
         return self._node
 
     @node.setter
@@ -228,9 +245,11 @@ class _Stored(ConfigNode):  # type: ignore[misc]
         self._node = value
 
 
-def _put(store: ConfigStore, node: Node) -> None:
-    store.repo.setdefault(node.kind, {})[f"{node.name}.yaml"] = _Stored(node)
-    _stored[node.kind, node.name] = node.entry.cls
+def _put(store: ConfigStore, node: Node, name: str = "") -> None:
+    """Make a node known to Hydra, in the group of its kind and, for fields that take several, in `group()`'s."""
+    name = name or node.name
+    for group_ in (node.kind, f"{node.kind}s") if _is_many(node.kind) else (node.kind,):
+        store.repo.setdefault(group_, {})[f"{name}.yaml"] = _Stored(node, group_, name)
 
 
 def store_recorded(entry: Entry, name: str, path: str, values: dict[str, Any]) -> str:
@@ -241,7 +260,7 @@ def store_recorded(entry: Entry, name: str, path: str, values: dict[str, Any]) -
     node = Node(entry.kind, name, entry, values, [])
     node.made()
     chosen = "__".join(["recorded", *path.split(".")])
-    ConfigStore.instance().repo.setdefault(entry.kind, {})[f"{chosen}.yaml"] = _Stored(node)
+    _put(ConfigStore.instance(), node, chosen)
     return chosen
 
 
@@ -256,8 +275,17 @@ def _filled(node: Any, values: dict[str, Any]) -> Any:
 
 
 def _is_many(kind: str) -> bool:
+    return any(meta["many"] for meta in _fields_of(kind))
+
+
+def _stands_alone(kind: str) -> bool:
+    return any(not meta["many"] for meta in _fields_of(kind))
+
+
+def _fields_of(kind: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the metadata of all fields, of whatever plugin, that hold plugins of a kind."""
     metas = (meta for entry in registry.entries() for meta in choice_fields(entry.cls).values())
-    return any(meta["many"] for meta in metas if meta["kind"] == kind)
+    return (meta for meta in metas if meta["kind"] == kind)
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

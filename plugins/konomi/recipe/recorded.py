@@ -119,7 +119,7 @@ class _Writer:
             return None
 
     def _choice(self, held: Any, path: str, meta: Mapping[str, Any]) -> None:
-        at = f"override /{meta['kind']}@{path}"
+        at = f"override /{nodes.group(meta)}@{path}"
         index = len(self.overriding)
         if meta["many"]:
             items = held if isinstance(held, Mapping) else {}

@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from konomi import registry
 from konomi.faults import Fault, Faults, KonomiError
-from konomi.recipe.nodes import choice_fields, is_open, mapping_fields
+from konomi.recipe.nodes import choice_fields, group, is_open, mapping_fields
 
 _OVERRIDE = re.compile(r"^(?P<sign>\+\+|\+|~)?(?P<key>[^=@\s]+)(?P<package>@[^=\s]*)?(?:=(?P<value>.*))?$", re.DOTALL)
 _NAME = re.compile(r"\w[\w\-]*")
@@ -37,6 +37,8 @@ class Place:
     path: str
     kind: str
     many: bool
+    group: str
+    """The config group it is chosen from: the kind, or `dedups` where several are."""
 
     @property
     def stage(self) -> str:
@@ -67,7 +69,7 @@ def _places_in(node: Any, path: str) -> Iterable[Place]:
     if name not in registry.names(kind):
         return
     for field, meta in choice_fields(registry.get(kind, name)).items():
-        place = Place(f"{path}.{field}", meta["kind"], meta["many"])
+        place = Place(f"{path}.{field}", meta["kind"], meta["many"], group(meta))
         yield place
         held = OmegaConf.select(node, field, throw_on_missing=False)
         if isinstance(held, DictConfig):
@@ -137,7 +139,7 @@ def _expand_one(override: str, cfg: DictConfig, known: list[Place]) -> str:
         key = f"{place.path}.{tail}" if tail else place.path
     at = next((place for place in known if place.path == key), None)
     if at and value is not None and not sign and _is_choice(value, at):
-        return f"{at.kind}@{at.path}={value}"
+        return f"{at.group}@{at.path}={value}"
     return f"{sign}{key}" if value is None else f"{sign}{key}={value}"
 
 

@@ -9,15 +9,20 @@ from konomi.faults import KonomiError
 from konomi.source._columns import Layout
 from konomi.source._paths import File
 from konomi.source._records import RATIO_FREE_BYTES, Bad, Reading
-from konomi.source._tables import BATCH_ROWS, Problems, conform
+from konomi.source._tables import Problems, conform
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
+    from numpy.typing import NDArray
 
 BATCH_BYTES = 64 << 20
 """Largest size of a batch once its strings are written out, unless a single row is larger."""
 BUFFER_BYTES = 1 << 20
+READ_BYTES = 4 << 20
+"""Size of a batch, about, as the file has it: enough that its handling costs nothing, and still in a cache."""
+MOST_ROWS = 1 << 15
 
 
 def parquet_schema(file: File) -> pa.Schema:
@@ -48,15 +53,22 @@ def parquet_tables(file: File, layout: Layout, problems: Problems, reading: Read
         texts = [layout.theirs[name] for name in layout.needed if is_.is_string(layout.types[name])]
         opened = _open(file, read_dictionary=texts)
         wanted = [name for name in names if name in layout.theirs.values()]
-        for batch in opened.iter_batches(batch_size=BATCH_ROWS, columns=wanted):
+        for batch in opened.iter_batches(batch_size=_batch_rows(opened), columns=wanted):
             sizes = _sizes(batch)
-            expanded += sum(sizes)
+            expanded += int(sizes.sum())
             _refuse_bomb(file, expanded, reading)
             for part in _slices(pa.Table.from_batches([batch]), sizes):
                 yield conform(part, layout, problems, _place(file, first), reading.max_record_bytes)
                 first += part.num_rows
     except (OSError, pa.ArrowInvalid) as error:
         problems.meet(f"{file.path}, row {first + 1}", Bad("damaged file", f"cannot be read: {error}"))
+
+
+def _batch_rows(opened: pq.ParquetFile) -> int:
+    """Return how many rows to read at once, by the mean size of a row."""
+    groups = (opened.metadata.row_group(i) for i in range(opened.metadata.num_row_groups))
+    size = sum(int(group.total_byte_size) for group in groups)
+    return max(1, min(MOST_ROWS, READ_BYTES * int(opened.metadata.num_rows) // max(size, 1)))
 
 
 def _place(file: File, first: int) -> Callable[[int], str]:
@@ -82,27 +94,28 @@ def _refuse_bomb(file: File, expanded: int, reading: Reading) -> None:
         )
 
 
-def _slices(table: pa.Table, sizes: list[int]) -> Iterator[pa.Table]:
+def _slices(table: pa.Table, sizes: NDArray[np.int64]) -> Iterator[pa.Table]:
     """Yield the rows of a table in parts that stay small when their strings are written out."""
-    start, held = 0, 0
-    for row, size in enumerate(sizes):
-        if held and held + size > BATCH_BYTES:
-            yield table.slice(start, row - start)
-            start, held = row, 0
-        held += size
-    yield table.slice(start)
+    import numpy as np
+
+    reached = np.cumsum(sizes)
+    start = 0
+    while start < table.num_rows:
+        before = reached[start - 1] if start else 0
+        end = max(int(np.searchsorted(reached, before + BATCH_BYTES, side="right")), start + 1)
+        yield table.slice(start, end - start)
+        start = end
 
 
-def _sizes(batch: pa.RecordBatch) -> list[int]:
+def _sizes(batch: pa.RecordBatch) -> NDArray[np.int64]:
     """Return the bytes that each row's dictionary-encoded strings will take."""
-    import pyarrow as pa
+    import numpy as np
     import pyarrow.compute as pc
     import pyarrow.types as is_
 
-    total = pa.repeat(pa.scalar(0, pa.int64()), batch.num_rows)
+    total = np.zeros(batch.num_rows, np.int64)
     for column in batch.columns:
         if is_.is_dictionary(column.type) and batch.num_rows:
-            lengths = pc.cast(pc.binary_length(column.dictionary), pa.int64()).take(column.indices)
-            total = pc.add(total, pc.fill_null(lengths, 0))
-    sizes: list[int] = total.to_pylist()
-    return sizes
+            lengths = pc.binary_length(column.dictionary).take(column.indices)
+            total += pc.fill_null(lengths, 0).to_numpy(zero_copy_only=False)
+    return total

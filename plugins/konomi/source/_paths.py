@@ -10,9 +10,10 @@ import difflib
 import fnmatch
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from konomi.faults import Fault
 from konomi.source._options import FileType
@@ -31,6 +32,8 @@ SUFFIXES = {
     ".txt": FileType.text,
     ".md": FileType.text,
 }
+ARCHIVES = {".warc": FileType.auto, ".wet": FileType.auto}
+"""Suffixes of a crawl's archives, whose records say themselves what they are."""
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 
 
@@ -43,7 +46,16 @@ class File:
     compression: str | None = None
 
 
-def find(patterns: str | Sequence[str], type_: FileType = FileType.auto) -> tuple[list[File], list[Fault]]:
+def patterns_of(path: Any) -> list[str]:
+    """Return the patterns that an option holds; empty where it is none, or no list of strings."""
+    given = [path] if isinstance(path, str) else path
+    listed = list(given) if isinstance(given, Sequence) else []
+    return listed if all(isinstance(item, str) and item for item in listed) else []
+
+
+def find(
+    patterns: str | Sequence[str], type_: FileType = FileType.auto, suffixes: Mapping[str, FileType] = SUFFIXES
+) -> tuple[list[File], list[Fault]]:
     """Return the files that the patterns mean, each once, in a fixed order; and what is wrong with the patterns.
 
     A pattern is a file, a folder (all files of a known type in it), or a glob (`**` goes through folders). The order
@@ -60,9 +72,11 @@ def find(patterns: str | Sequence[str], type_: FileType = FileType.auto) -> tupl
         if not matched:
             faults.append(Fault("path", f"nothing matches {pattern}", _nearby(pattern)))
         for path in matched:
-            found = _in_folder(path, type_) if path.is_dir() else [_special(path) or _file(path, type_)]
+            found = (
+                _in_folder(path, type_, suffixes) if path.is_dir() else [_special(path) or _file(path, type_, suffixes)]
+            )
             if not found:
-                known = ", ".join([*SUFFIXES, *COMPRESSIONS])
+                known = ", ".join([*suffixes, *COMPRESSIONS])
                 faults.append(Fault("path", f"the folder {path} holds no file of a known type", f"known: {known}"))
             faults.extend(file for file in found if isinstance(file, Fault))
             files.update({file.path.resolve(): file for file in found if isinstance(file, File)})
@@ -116,11 +130,11 @@ def _order(path: Path) -> str:
     return composed(path.as_posix())
 
 
-def _in_folder(folder: Path, type_: FileType) -> Sequence[File | Fault]:
+def _in_folder(folder: Path, type_: FileType, suffixes: Mapping[str, FileType]) -> Sequence[File | Fault]:
     """Return the files of a folder; prose (a README) is passed over where there is data beside it."""
     inside = (path for path in sorted(folder.rglob("*"), key=_order) if path.is_file())
     visible = (path for path in inside if not any(p.startswith(".") for p in path.relative_to(folder).parts))
-    files = [file for file in (_file(path, type_) for path in visible) if isinstance(file, File)]
+    files = [file for file in (_file(path, type_, suffixes) for path in visible) if isinstance(file, File)]
     data = [file for file in files if file.type is not FileType.text]
     return data or files
 
@@ -133,12 +147,16 @@ def _special(path: Path) -> Fault | None:
     return Fault("path", f"{path} {what}", "write the rows to a file first")
 
 
-def _file(path: Path, type_: FileType) -> File | Fault:
+def _file(path: Path, type_: FileType, suffixes: Mapping[str, FileType]) -> File | Fault:
     compression = COMPRESSIONS.get(path.suffix.lower())
     suffix = Path(path.stem).suffix if compression else path.suffix
-    known = SUFFIXES.get(suffix.lower()) if type_ is FileType.auto else type_
+    known = suffixes.get(suffix.lower()) if type_ is FileType.auto else type_
     if known is None:
-        listed = ", ".join([*SUFFIXES, *COMPRESSIONS])
+        listed = ", ".join([*suffixes, *COMPRESSIONS])
+        if suffixes is ARCHIVES:
+            return Fault("path", f"{path} has the suffix {suffix or '(none)'}, an archive has {listed}", "rename it")
+        if suffix.lower() in ARCHIVES:
+            return Fault("path", f"{path} is a crawl's archive", "those are read by source=warc")
         types = "|".join(kind.name for kind in FileType if kind is not FileType.auto)
         what = f"{path} has the suffix {suffix or '(none)'}, which says no type (known: {listed})"
         return Fault("path", what, f"say what it is: type={types}")

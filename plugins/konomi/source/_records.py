@@ -68,13 +68,13 @@ def records(file: File, reading: Reading) -> Iterator[Record]:
     }
     row = 0
     try:
-        for row, value in read[file.type](_utf8(_chunks(file, reading), reading), reading):
+        for row, value in read[file.type](_utf8(file_chunks(file, reading), reading), reading):
             yield row, value
-    except _Broken as broken:
+    except Broken as broken:
         yield row + 1, broken.bad
 
 
-class _Broken(Exception):
+class Broken(Exception):
     """The rest of the file cannot be read."""
 
     def __init__(self, reason: str, what: str) -> None:
@@ -90,14 +90,14 @@ class _BadLine(Exception):
         self.bad = bad
 
 
-def _chunks(file: File, reading: Reading) -> Iterator[bytes]:
+def file_chunks(file: File, reading: Reading) -> Iterator[bytes]:
     """Yield a file's bytes, decompressed, refusing one that expands beyond all measure."""
     with file.path.open("rb") as raw:
         if not file.compression:
             yield from iter(lambda: raw.read(CHUNK), b"")
             return
         size, total = file.path.stat().st_size, 0
-        for chunk in _decompressed(raw, file.compression):
+        for chunk in _gathered(_decompressed(raw, file.compression)):
             total += len(chunk)
             if total > max(RATIO_FREE_BYTES, reading.max_ratio * size):
                 raise KonomiError(
@@ -105,6 +105,24 @@ def _chunks(file: File, reading: Reading) -> Iterator[bytes]:
                     " if this is meant, raise max_ratio"
                 )
             yield chunk
+
+
+def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield small pieces joined to chunks."""
+    held, size = [], 0
+    try:
+        for piece in pieces:
+            held.append(piece)
+            size += len(piece)
+            if size >= CHUNK:
+                yield b"".join(held)
+                held, size = [], 0
+    except Broken:
+        if held:
+            yield b"".join(held)
+        raise
+    if held:
+        yield b"".join(held)
 
 
 def _decompressed(raw: BinaryIO, compression: str) -> Iterator[bytes]:
@@ -124,12 +142,12 @@ def _decompressed(raw: BinaryIO, compression: str) -> Iterator[bytes]:
             try:
                 chunk = engine.decompress(piece)
             except (zlib.error, zstandard.ZstdError) as error:
-                raise _Broken("damaged file", f"cannot be read: {error}") from error
+                raise Broken("damaged file", f"cannot be read: {error}") from error
             if chunk:
                 yield chunk
             piece, engine = (engine.unused_data, None) if engine.eof else (b"", engine)
     if engine:
-        raise _Broken("damaged file", f"cannot be read: the {compression} stream ends too early")
+        raise Broken("damaged file", f"cannot be read: the {compression} stream ends too early")
 
 
 def _utf8(chunks: Iterator[bytes], reading: Reading) -> Iterator[bytes]:
@@ -141,7 +159,7 @@ def _utf8(chunks: Iterator[bytes], reading: Reading) -> Iterator[bytes]:
         yield _transcode(decoder, b"", reading, final=True)
         return
     first = next(chunks, b"")
-    yield first.removeprefix(codecs.BOM_UTF8) if _encoding(reading) == "utf-8" else first
+    yield first.removeprefix(codecs.BOM_UTF8) if encoding_of(reading) == "utf-8" else first
     yield from chunks
 
 
@@ -149,10 +167,10 @@ def _transcode(decoder: codecs.IncrementalDecoder, chunk: bytes, reading: Readin
     try:
         return decoder.decode(chunk, final).encode()
     except UnicodeError as error:
-        raise _Broken(f"not {reading.encoding}", f"is not {reading.encoding}: {error}") from error
+        raise Broken(f"not {reading.encoding}", f"is not {reading.encoding}: {error}") from error
 
 
-def _encoding(reading: Reading) -> str:
+def encoding_of(reading: Reading) -> str:
     """Return the encoding of the bytes that `_utf8` yields."""
     name = codecs.lookup(reading.encoding).name
     return "utf-8" if name.startswith(("utf-8", *WIDE_ENCODINGS)) else name
@@ -160,16 +178,16 @@ def _encoding(reading: Reading) -> str:
 
 def _decode(line: bytes, reading: Reading) -> str | Bad:
     try:
-        return line.decode(_encoding(reading))
+        return line.decode(encoding_of(reading))
     except UnicodeDecodeError as error:
         wide = line[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-        guess = "utf-16" if wide else _japanese_encoding(line)
+        guess = "utf-16" if wide else _japaneseencoding_of(line)
         hint = f"; it may be {guess}: encoding={guess}" if guess else "; another encoding is named by encoding=…"
         found = f"byte 0x{line[error.start]:02x} at {error.start} is not {reading.encoding}"
         return Bad(f"not {reading.encoding}", found + hint)
 
 
-def _japanese_encoding(line: bytes) -> str | None:
+def _japaneseencoding_of(line: bytes) -> str | None:
     """Return the older Japanese encoding that the bytes are valid in, where there is just one."""
     fits = []
     for name in ("cp932", "euc_jp"):
@@ -199,6 +217,38 @@ def _lines(chunks: Iterator[bytes], reading: Reading) -> Iterator[tuple[int, byt
             rest.clear()
     if rest:
         yield row, _line(bytes(rest), reading)
+
+
+def line_blocks(file: File, reading: Reading) -> Iterator[tuple[int, bytes | Bad]]:
+    """Yield a file in blocks of whole lines, each with the number of its first.
+
+    Of a line that is beyond the limit, and of more than one block, nothing is held. Raises `Broken` where the rest of
+    the file cannot be read.
+    """
+    row, rest, lost = 1, bytearray(), False
+    for chunk in _utf8(file_chunks(file, reading), reading):
+        start, end = 0, chunk.rfind(b"\n") + 1
+        if end and lost:
+            start, row, lost = chunk.find(b"\n") + 1, row + 1, False
+        if end > start:
+            block = bytes(rest) + chunk[start:end]
+            yield row, block
+            row += block.count(b"\n")
+        if end:
+            rest.clear()
+        if not lost:
+            rest += chunk[end:]
+        if len(rest) > reading.max_record_bytes:
+            yield row, reading.too_large()
+            lost = True
+            rest.clear()
+    if rest:
+        yield row, bytes(rest)
+
+
+def json_line_records(block: bytes, reading: Reading) -> Iterator[Record]:
+    """Yield the rows of a block of lines, numbered from 1."""
+    return _json_lines(iter([block]), reading)
 
 
 def _line(body: bytes, reading: Reading) -> bytes | Bad:
@@ -242,12 +292,12 @@ def _json_values(chunks: Iterator[bytes], reading: Reading) -> Iterator[Record]:
         return
     while not source.take("]"):
         if not source.peek():
-            raise _Broken("not JSON", "is missing: the file ends before its array does")
+            raise Broken("not JSON", "is missing: the file ends before its array does")
         yield next(rows), _row(source.value())
         if not source.take(",") and source.peek() not in ("]", ""):
-            raise _Broken("not JSON", f"should begin after a comma, found {source.peek()!r}")
+            raise Broken("not JSON", f"should begin after a comma, found {source.peek()!r}")
     if source.peek():
-        raise _Broken("not JSON", "should not be there: the array that holds the rows has ended")
+        raise Broken("not JSON", "should not be there: the array that holds the rows has ended")
 
 
 class _Buffer:
@@ -258,7 +308,7 @@ class _Buffer:
         self.text = ""
         self.position = 0
         self._chunks = chunks
-        self._decoder = codecs.getincrementaldecoder(_encoding(reading))()
+        self._decoder = codecs.getincrementaldecoder(encoding_of(reading))()
         self._json = json.JSONDecoder()
         self._whole = False
 
@@ -268,7 +318,7 @@ class _Buffer:
         try:
             self.text = self.text[self.position :] + self._decoder.decode(chunk, final=self._whole)
         except UnicodeDecodeError as error:
-            raise _Broken(f"not {self.reading.encoding}", f"is not {self.reading.encoding}: {error}") from error
+            raise Broken(f"not {self.reading.encoding}", f"is not {self.reading.encoding}: {error}") from error
         self.position = 0
         return not self._whole
 
@@ -296,16 +346,16 @@ class _Buffer:
                 found, self.position = self._json.raw_decode(self.text, self.position)
                 return found
             except RecursionError as error:
-                raise _Broken("not JSON", "is nested too deeply") from error
+                raise Broken("not JSON", "is nested too deeply") from error
             except ValueError as error:
                 held = len(self.text) - self.position
                 if held > self.reading.max_record_bytes:
-                    raise _Broken("record too large", self.reading.too_large().what) from error
+                    raise Broken("record too large", self.reading.too_large().what) from error
                 wanted = 2 * held  # doubling: a value of n bytes is tried log n times
                 while not self._whole and len(self.text) - self.position < wanted:
                     self.more()
                 if self._whole and len(self.text) - self.position <= held:
-                    raise _Broken("not JSON", f"is not JSON: {error}") from error
+                    raise Broken("not JSON", f"is not JSON: {error}") from error
 
 
 def _delimited(chunks: Iterator[bytes], reading: Reading, delimiter: str) -> Iterator[Record]:
@@ -321,7 +371,7 @@ def _delimited(chunks: Iterator[bytes], reading: Reading, delimiter: str) -> Ite
         except (csv.Error, _BadLine) as error:
             bad = error.bad if isinstance(error, _BadLine) else Bad("not CSV", f"is not CSV: {error}")
             if header is None:
-                raise _Broken(bad.reason, bad.what) from error
+                raise Broken(bad.reason, bad.what) from error
             yield reader.line_num, bad
             continue
         if not cells:
@@ -329,7 +379,7 @@ def _delimited(chunks: Iterator[bytes], reading: Reading, delimiter: str) -> Ite
         if header is None:
             header = cells
             if twice := sorted({name for name in header if header.count(name) > 1}):
-                raise _Broken("not CSV", f"the header names {', '.join(twice)} more than once")
+                raise Broken("not CSV", f"the header names {', '.join(twice)} more than once")
         elif len(cells) != len(header):
             yield reader.line_num, Bad("not CSV", f"has {len(cells)} cells where the header has {len(header)}")
         else:

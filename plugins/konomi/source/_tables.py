@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 1000
 BATCH_CHARACTERS = 4 << 20
+MOST_FLOAT = int(sys.float_info.max)
 
 
 @dataclass
@@ -30,7 +32,11 @@ class Problems:
         """Count a bad row, or raise `KonomiError` with the place and what to type."""
         if self.on_error.name == "raise":
             raise KonomiError(f"{where} {bad.what}\n    on_error=drop leaves such rows out and counts them")
-        self.dropped[bad.reason] = self.dropped.get(bad.reason, 0) + rows
+        self.leave_out(bad.reason, rows)
+
+    def leave_out(self, reason: str, rows: int = 1) -> None:
+        """Count rows that are left out whatever `on_error` says."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + rows
 
 
 def tables(
@@ -90,10 +96,12 @@ def _plain(value: Any, name: str, type_: pa.DataType) -> tuple[Any, Bad | None]:
     if is_.is_string(type_):
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), None
     number = isinstance(value, int) and not isinstance(value, bool)
+    if is_.is_floating(type_) and number and -MOST_FLOAT < value < MOST_FLOAT:
+        return float(value), None
     fits = (
         (is_.is_boolean(type_) and isinstance(value, bool))
         or (is_.is_integer(type_) and number and value in INT64)
-        or (is_.is_floating(type_) and (number or isinstance(value, float)))
+        or (is_.is_floating(type_) and isinstance(value, float))
         or (holds_conversations(type_) and is_conversation(value))
     )
     what = f"has {_short(value)} in {name}, where the first rows have {type_}; keep=[…] names the columns to keep"
@@ -152,7 +160,8 @@ def conform(
     """Return a table's columns by the layout, without the rows that do not fit it; `place` says where row i is."""
     import pyarrow as pa
 
-    arrays, keep = [], [True] * table.num_rows
+    arrays: list[pa.Array] = []
+    left_out: set[int] = set()
     for ours, theirs in layout.theirs.items():
         type_ = layout.types[ours]
         if theirs not in table.column_names:
@@ -170,12 +179,14 @@ def conform(
             problems.meet(place(0), Bad("other type", what), table.num_rows)
             return pa.schema(list(layout.types.items())).empty_table()
         for index, bad in _bad_cells(column, theirs, ours in layout.needed, max_record_bytes):
-            if keep[index]:
+            if index not in left_out:
                 problems.meet(place(index), bad)
-            keep[index] = False
+            left_out.add(index)
         arrays.append(column)
     whole = pa.table(arrays, schema=pa.schema(list(layout.types.items())))
-    return whole if all(keep) else whole.filter(pa.array(keep))
+    if not left_out:
+        return whole
+    return whole.filter(pa.array([index not in left_out for index in range(table.num_rows)]))
 
 
 def _bad_cells(column: pa.Array, name: str, needed: bool, max_record_bytes: int) -> Iterator[tuple[int, Bad]]:

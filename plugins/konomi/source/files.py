@@ -123,12 +123,15 @@ class Files:
         yield from limited((table for file in files for table in self._tables(file, layout, problems)), self.limit)
 
     def _tables(self, file: File, layout: Layout, problems: Problems) -> Iterator[pa.Table]:
+        from konomi.source._json_blocks import json_tables, suits
         from konomi.source._parquet import parquet_tables
         from konomi.source._records import records
         from konomi.source._tables import tables
 
         if file.type is FileType.parquet:
             return parquet_tables(file, layout, problems, self._reading())
+        if file.type is FileType.jsonl and suits(layout):
+            return json_tables(file, layout, problems, self._reading())
         unit = self._unit(file)
         rows = ((f"{file.path}, {unit} {row}", value) for row, value in records(file, self._reading()))
         return tables(rows, layout, problems)
@@ -187,10 +190,9 @@ class Files:
             yield Fault("limit", f"{self.limit} is below 0")
 
     def _patterns(self) -> list[str]:
-        """Return the patterns; empty where the option is none or no list of strings."""
-        given = [self.path] if isinstance(self.path, str) else self.path
-        listed = list(given) if isinstance(given, Sequence) else []
-        return listed if all(isinstance(item, str) and item for item in listed) else []
+        from konomi.source._paths import patterns_of
+
+        return patterns_of(self.path)
 
     def _files(self) -> list[File]:
         from konomi.source._paths import find

@@ -81,6 +81,10 @@ def blocks(
         yield Note(f"Columns of the source that were replaced by this stage's of the same name: {names}.")
     if tally.reasons:
         yield _reasons(tally)
+    for column, words in tally.words.items():
+        most = words.most_common(MOST_REASONS)
+        labels = [cut(word) or "(none)" for word, _ in most]
+        yield Bars(column, labels, [count for _, count in most], unit="documents", note=f"{len(words)} different ones.")
     if tally.scores:
         yield _score_table(tally.scores)
         yield from _histograms(tally.scores)

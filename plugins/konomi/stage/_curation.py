@@ -322,6 +322,22 @@ def sides(documents: Documents, test_by: str) -> NDArray[np.uint64]:
     return hashes_of(pa.array(map(repr, values.to_pylist()), pa.large_string()))
 
 
+def write_index(job: Job, documents: Documents, dedup: Dedup, column: str) -> None:
+    """Keep what a later corpus is compared with; documents are named by a column, else by their rows in the source."""
+    import numpy as np
+    import pyarrow as pa
+
+    corpus = documents.corpus(job.work / "scratch")
+    name = column or ("id" if "id" in _columns(documents) else "")
+    if name:
+        names = corpus.values(name).cast(pa.string())
+    else:
+        names = pa.array([f"{job.key} row {row}" for row in documents.source_rows()[documents.left()].tolist()])
+    folder = job.out / "index"
+    folder.mkdir()
+    dedup.index(corpus, np.ones(len(names), np.bool_), names, folder)  # type: ignore[attr-defined]
+
+
 def _columns(documents: Documents) -> list[str]:
     import pyarrow.parquet as pq
 

@@ -8,7 +8,8 @@ before has not been looked at; it is, when another limit lets it through.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from konomi.failures import blaming
 from konomi.faults import KonomiError
 from konomi.filter import Annotation, Filter
 from konomi.stage._ingest import BYTES, HASH
-from konomi.stage._tally import Scores, Tally
+from konomi.stage._tally import DIFFERENT_WORDS, Scores, Tally
 from konomi.store.shelf import Shelf, reading
 
 if TYPE_CHECKING:
@@ -118,6 +119,15 @@ class _Texts:
             self._texts = layered(self.shard.path, self.layers, self.column)
         return self._texts.take(pa.array(rows))
 
+    def columns(self, names: Sequence[str], rows: NDArray[np.int64]) -> dict[str, pa.Array]:
+        """Return further columns of some rows, those that the source has."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        held = [name for name in names if name in pq.read_schema(self.shard.path).names] if names else []
+        table = pq.read_table(self.shard.path, columns=held) if held else pa.table({})
+        return {name: _one(table.column(name).take(pa.array(rows))) for name in held}
+
 
 def layered(path: Path, layers: tuple[Path, ...], column: str) -> pa.Array:
     """Return all texts of a shard, as the layers over it have them."""
@@ -154,19 +164,22 @@ def _found(step: Step, path: Path, texts: _Texts, alive: NDArray[np.bool_], tall
     import pyarrow as pa
 
     held = _held(step, path.name, len(alive))
-    seen = np.zeros(len(alive), np.bool_) if held is None else np.asarray(held.column(SEEN)).copy()
-    new = np.flatnonzero(alive & ~seen)
+    new = np.flatnonzero(alive if held is None else alive & ~np.asarray(held.column(SEEN)))
     if held is not None and not len(new):
         return held
+    more = texts.columns(getattr(step.filter, "columns", ()), new)
+    parts, start = [], 0
     with blaming(f"filter {step.name}"):
-        parts = [_looked_at(step, chunk) for chunk in _batches(texts.take(new))]
+        for chunk in _batches(texts.take(new)):
+            further = {name: column.slice(start, len(chunk)) for name, column in more.items()}
+            parts.append(_looked_at(step, chunk, further))
+            start += len(chunk)
     fresh = pa.concat_tables(parts, promote_options="permissive")
-    merged = _scattered(fresh, new, len(alive)) if held is None else _merged(held, fresh, new)
-    seen[new] = True
-    table = merged.append_column(SEEN, pa.array(seen))
-    with step.shelf.put(path.name) as at:
-        write_like(path, table, at)
     tally.computed[step.name] += len(new)
+    with step.shelf.adding(path.name):  # another run may have added rows of its own meanwhile, and reads them later
+        table = _merged(_held(step, path.name, len(alive)), fresh, new, len(alive))
+        with step.shelf.put(path.name) as at:
+            write_like(path, table, at)
     return table
 
 
@@ -204,15 +217,16 @@ def _batches(texts: pa.Array) -> Iterator[pa.Array]:
         start = stop
 
 
-def _looked_at(step: Step, texts: pa.Array) -> pa.Table:
+def _looked_at(step: Step, texts: pa.Array, more: Mapping[str, pa.Array]) -> pa.Table:
     """Return what a filter finds in texts: scores, what it rewrites, and the reasons of one that decides at once."""
     import pyarrow as pa
 
     judge_, columns = step.filter, {}
+    further = (more,) if getattr(judge_, "columns", ()) else ()
     if hasattr(judge_, "annotate"):
-        found = judge_.annotate(texts)
+        found = judge_.annotate(texts, *further)
     else:
-        verdicts = judge_(texts.to_pylist())
+        verdicts = judge_(texts.to_pylist(), *further)
         _check(step.name, {"texts": verdicts.texts, "reasons": verdicts.reasons, **verdicts.scores}, len(texts))
         rewritten = _changed(texts, verdicts.texts) if getattr(judge_, "rewrites", True) else None
         found = Annotation(verdicts.scores, rewritten)
@@ -251,18 +265,21 @@ def _scattered(fresh: pa.Table, rows: NDArray[np.int64], count: int) -> pa.Table
     return fresh.take(pa.array(places, mask=places < 0))
 
 
-def _merged(held: pa.Table, fresh: pa.Table, rows: NDArray[np.int64]) -> pa.Table:
-    """Return what was held and what is new as one."""
+def _merged(held: pa.Table | None, fresh: pa.Table, rows: NDArray[np.int64], count: int) -> pa.Table:
+    """Return what was held of `count` rows and what is new of some as one."""
+    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    own = held.drop_columns([SEEN])
-    spread = _scattered(fresh, rows, held.num_rows)
-    columns = {
-        name: pc.coalesce(_one(spread.column(name)), _one(own.column(name)).cast(spread.schema.field(name).type))
-        for name in own.column_names
-    }
-    return pa.table(columns) if columns else own
+    spread = _scattered(fresh, rows, count)
+    seen = np.zeros(count, np.bool_) if held is None else np.array(held.column(SEEN))
+    seen[rows] = True
+    if held is not None:
+        for name in spread.column_names:
+            old = _one(held.column(name)).cast(spread.schema.field(name).type)
+            at = spread.column_names.index(name)
+            spread = spread.set_column(at, name, pc.coalesce(_one(spread.column(name)), old))
+    return spread.append_column(SEEN, pa.array(seen))
 
 
 def write_like(path: Path, table: pa.Table, at: Path) -> None:
@@ -298,5 +315,9 @@ def _reasons(step: Step, found: pa.Table, rows: NDArray[np.int64]) -> list[str |
 def _note_scores(tally: Tally, step: Step, found: pa.Table, rows: NDArray[np.int64], task: Judging) -> None:
     thresholds = step.filter.thresholds() if hasattr(step.filter, "thresholds") else {}
     for score, values in _scores(step, found, rows).items():
+        if values.dtype.kind not in "biuf":
+            words = Counter(map(str, values.tolist())).most_common(DIFFERENT_WORDS)
+            tally.words[step.column(score)] = Counter(dict(words))
+            continue
         own = tally.scores.setdefault(step.column(score), Scores(thresholds.get(score), task.thinning))
         own.add(task.first + rows, values)

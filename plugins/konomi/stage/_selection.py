@@ -180,8 +180,6 @@ def _shard(told: Mapping[str, Any], shelves: Path) -> Shard:
     paths = [shelves / told["path"], *(shelves / name for name in told["layers"] + told["beside"])]
     for path in paths:
         if not path.exists():
-            raise KonomiError(
-                f"{path} is gone, where the selected texts lie; type the command that selected them again"
-            )
+            raise KonomiError(f"{path} is gone, where selected texts lie; type the command that selected them again")
     layers = 1 + len(told["layers"])
     return Shard(paths[0], None, tuple(paths[1:layers]), tuple(paths[layers:]))

@@ -18,9 +18,10 @@ UNREADABLE, ANSWERS, BEFORE, DEDUP = "unreadable", "answers", "before", "dedup"
 
 SAMPLED_SCORES = 100_000
 SAMPLED_TEXTS = 200
-"""Caps of what is kept for looking at: values of a score, dropped texts of one step."""
+DIFFERENT_WORDS = 500
+"""Caps of what is kept for looking at: values of a score, dropped texts of one step, words of a shard."""
 
-FIGURES = re.compile(r" \S+ [<>≤≥] \S+$")
+FIGURES = re.compile(r" \S+ [<>≤≥] .*$", re.DOTALL)
 
 
 def label(reason: str) -> str:
@@ -67,8 +68,7 @@ class Scores:
 
     def add(self, rows: NDArray[np.int64], values: NDArray[Any]) -> None:
         """Take in the values of some rows, given by their numbers."""
-        if values.dtype.kind in "biuf":
-            self.values += values[rows % self.step == 0].tolist()
+        self.values += values[rows % self.step == 0].tolist()
 
 
 def thinning(rows: int) -> int:
@@ -99,6 +99,8 @@ class Tally:
     """Documents that each filter looked at, where others' scores were there already."""
     scores: dict[str, Scores] = field(default_factory=dict)
     """By column: the filter's name, `_`, the score's name."""
+    words: dict[str, Counter[str]] = field(default_factory=dict)
+    """How often each word was found, of the scores that are words (languages), by column."""
     samples: dict[str, Lowest] = field(default_factory=dict)
     """Some of the dropped documents by step: `row`, `reason`."""
 
@@ -124,6 +126,8 @@ class Tally:
         self.take(other.seconds)
         for column, scores in other.scores.items():
             self.scores.setdefault(column, Scores(scores.threshold, scores.step)).values += scores.values
+        for column, words in other.words.items():
+            self.words.setdefault(column, Counter()).update(words)
         for step, sample in other.samples.items():
             self.samples.setdefault(step, Lowest(sample.size)).add(sample)
 

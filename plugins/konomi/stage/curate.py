@@ -63,6 +63,10 @@ class Curate:
     """Column whose equal values stay on one side (`author`); empty takes the prompt, or else the text."""
     shard_rows: int = 100_000
     """Most rows of a Parquet file."""
+    index: bool = False
+    """Keep an index of what is kept, so that a later crawl can drop what is here: its `dedup.against=FOLDER`."""
+    index_names: str = ""
+    """With `index`: column that names the documents; empty takes `id` where there is one, else the row's number."""
     on_error: OnError = OnError["raise"]
     """What to do with a row without a text: `raise`, or `drop` and count it."""
     write: Write = Write.rows
@@ -84,6 +88,10 @@ class Curate:
             yield Fault("test_rows", f"{self.test_rows} is no number of rows", "test_rows=1000")
         if self.test_share and self.test_rows:
             yield Fault("test_rows", "test_share is given as well", "give one of the two")
+        if self.index and not hasattr(self.dedup, "index"):
+            yield Fault("index", "this deduplicator keeps no index", "dedup=minhash and dedup=exact keep one")
+        if self.index_names and not self.index:
+            yield Fault("index_names", "no index is kept", "index=true keeps one")
         if self.test_by and not (self.test_share or self.test_rows):
             yield Fault("test_by", "nothing is held out", "test_share=0.01 holds out a hundredth")
         if self.layout is Layout.source and self.write is Write.selection:
@@ -116,6 +124,9 @@ class Curate:
             return
         if self.test_by and self.test_by not in known:
             yield Fault("test_by", f"the source has no column {self.test_by}", did_you_mean(self.test_by, known))
+        if self.index_names and self.index_names not in known:
+            hint = did_you_mean(self.index_names, known)
+            yield Fault("index_names", f"the source has no column {self.index_names}", hint)
         keep_by = getattr(self.dedup, "keep_by", "")
         if keep_by and keep_by not in known and not any(keep_by.startswith(f"{name}_") for name in self.filter):
             hint = did_you_mean(keep_by, known)
@@ -124,7 +135,7 @@ class Curate:
     def run(self, job: Job) -> None:
         from konomi.stage import _curate_report, _looking
         from konomi.stage._curate_report import Written
-        from konomi.stage._curation import Documents, deduplicate, held_out, sides, sift
+        from konomi.stage._curation import Documents, deduplicate, held_out, sides, sift, write_index
         from konomi.stage._ingest import TEXT, column_of, ingest, tally_of, unread
         from konomi.stage._selection import select
         from konomi.stage._shelves import Shelves
@@ -149,6 +160,8 @@ class Curate:
         written = Written(
             {split: len(places) for split, places in selection.splits().items()}, replaced, self._write(job, selection)
         )
+        if self.index:
+            write_index(job, documents, self.dedup, self.index_names)
         seen = _looking.look(job.out, documents)
         clock.append(time.perf_counter())
         names = steps(
@@ -158,6 +171,7 @@ class Curate:
         seconds = [round(later - earlier, 2) for earlier, later in pairwise(clock)]
         job.figures(
             **_curate_report.figures(documents.tally, names, written, unread(pieces)),
+            summary=f"{documents.tally.documents} → {sum(written.splits.values())} documents",
             seconds=dict(zip(("read", "filter", "dedup", "write"), seconds, strict=True)),
         )
         for left_over in ("scratch", "shelves"):

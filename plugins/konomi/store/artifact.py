@@ -44,7 +44,7 @@ class Artifact:
     """Name of the stage in its recipe."""
     makes: str
     """Format: a data format (`text`, `messages`, `prompt_completion`, `preference`, `tokens`, `token_pairs`,
-    `logps`), `model`, or `evaluation`."""
+    `logps`), `model`, `quality_classifier`, or `evaluation`."""
     key: str
     path: Path
 

@@ -2,6 +2,7 @@
 
 shelves/<name>-<hash>/
     FILE                what was put there, whole; never changed but by more of the same
+    locks/FILE.lock     held by who adds to the file
     .<token>.FILE       being written
     refs/<key>          an empty file for each stage that reads the shelf; `konomi store gc` goes by them
 
@@ -20,13 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from konomi.faults import KonomiError
+from konomi.store.locks import held
 from konomi.store.seal import make_folder, sync_file, sync_folder
 from konomi.store.writers import abandoned, token
 
 log = logging.getLogger(__name__)
 
 DIGITS = 24
-REFS = "refs"
+REFS, LOCKS = "refs", "locks"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,16 @@ class Shelf:
     """A folder of files, each put whole or not at all; any number of processes may fill one at once."""
 
     folder: Path
+    lock: str = "file"
+    """One of `konomi.store.locks.LOCKS`."""
+
+    @contextlib.contextmanager
+    def adding(self, name: str) -> Iterator[None]:
+        """Hold a file while more is added to it: who reads it, adds and puts it back must do so alone."""
+        folder = self.folder / LOCKS
+        folder.mkdir(parents=True, exist_ok=True)
+        with held(folder, name, self.lock):
+            yield
 
     def path(self, name: str) -> Path:
         """Return where a file is, or will be."""

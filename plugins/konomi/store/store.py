@@ -40,7 +40,7 @@ class Store:
 
     def __init__(self, root: str | Path, lock: str = "file") -> None:
         self.root = Path(root).absolute()
-        self._lock = lock
+        self.kind_of_lock = lock
 
     def path(self, key: str) -> Path:
         """Return where the artifact of a key is, or will be."""
@@ -280,7 +280,7 @@ class Store:
         """Hold the making of a key; waits for another holder, calling `wait()` now and then (it may raise)."""
         folder = self.root / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        with held(folder, key, self._lock, wait):
+        with held(folder, key, self.kind_of_lock, wait):
             yield
 
     def create(self) -> None:

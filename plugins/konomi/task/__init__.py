@@ -5,11 +5,12 @@ task.perplexity · task.fertility · task.preference_accuracy · task.generation
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from konomi.faults import KonomiError
+from konomi.logps import Progress, unwatched
 from konomi.report import Block
 
 if TYPE_CHECKING:
@@ -20,17 +21,6 @@ if TYPE_CHECKING:
 
 class NotApplicable(KonomiError):
     """This model cannot do this task (it has no chat template, say); the message says why, and the report shows it."""
-
-
-class Progress(Protocol):
-    """Wraps a long loop: shows it, and leaves it where a stop was asked for."""
-
-    def __call__(self, items: Sequence[Any], *, unit: str) -> Iterator[Any]: ...
-
-
-def unwatched(items: Sequence[Any], *, unit: str) -> Iterator[Any]:
-    """Iterate and show nothing."""
-    yield from items
 
 
 @dataclass(frozen=True)

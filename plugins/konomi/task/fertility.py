@@ -91,8 +91,8 @@ class Fertility:
 
 
 def _rows(tokenizer: Any, language: str, texts: list[str], fallback: frozenset[int]) -> list[dict[str, Any]]:
+    from konomi.logps import plain_tokens
     from konomi.task._held_out import digest, distinct
-    from konomi.task._logps import plain_tokens
 
     tokens = plain_tokens(tokenizer, texts)
     hashes = [digest(text) for text in texts]

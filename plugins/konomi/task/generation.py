@@ -89,9 +89,9 @@ class Generation:
             yield Fault("pattern", str(error))
 
     def evaluate(self, subject: Subject, *, limit: int | None = None) -> Result:
+        from konomi.logps import context_length
         from konomi.task._decode import Request, answers
         from konomi.task._held_out import digest, smaller
-        from konomi.task._logps import context_length
         from konomi.task._prompts import canonical
 
         room = context_length(subject.model, LONGEST_CONTEXT) - self.max_new_tokens
@@ -142,7 +142,7 @@ class Generation:
         return list(found.values())[:limit]
 
     def _ids(self, tokenizer: Any, text: Text, of_recipe: bool) -> list[int]:
-        from konomi.task._logps import first_context
+        from konomi.logps import first_context
         from konomi.task._prompts import chat_ids, messages
 
         if tokenizer.chat_template is not None and not (isinstance(text, str) and (self.plain or not of_recipe)):

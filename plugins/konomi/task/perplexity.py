@@ -82,11 +82,18 @@ class Perplexity:
         return Result(rows, metrics, shown)
 
     def _rows(self, subject: Subject, language: str, texts: Sequence[str]) -> list[dict[str, Any]]:
+        from konomi.logps import document_nats, plain_tokens
         from konomi.task._held_out import digest, distinct
-        from konomi.task._logps import plain_tokens
 
         tokens = plain_tokens(subject.tokenizer, texts)
-        costs = self._nats(subject, tokens)
+        costs = document_nats(
+            subject.model,
+            subject.tokenizer,
+            tokens,
+            window=self.window,
+            batch_tokens=self.batch_tokens,
+            progress=subject.progress,
+        )
         hashes = [digest(text) for text in texts]
         names = distinct(f"{language}/{name}" for name in hashes)
         unknown = subject.tokenizer.unk_token_id
@@ -107,27 +114,6 @@ class Perplexity:
             for name, hashed, text, ids, nats in zip(names, hashes, texts, tokens, costs, strict=True)
         ]
 
-    def _nats(self, subject: Subject, documents: Sequence[Sequence[int]]) -> list[float]:
-        """Return the cost of each document in nats."""
-        from konomi.task._logps import context_length, first_context, token_logps
-
-        context = first_context(subject.tokenizer)
-        window = context_length(subject.model, self.window)
-        pieces, owners, scored_from = [], [], []
-        costs = [0.0] * len(documents)
-        for row, ids in enumerate(documents):
-            if ids and context is None:
-                costs[row] = log(subject.model.get_output_embeddings().weight.shape[0])
-            sequence = [*([] if context is None else [context]), *ids]
-            for start, first in windows(len(sequence), window):
-                pieces.append(sequence[start : start + window])
-                owners.append(row)
-                scored_from.append(first - start)
-        logps = token_logps(subject.model, pieces, batch_tokens=self.batch_tokens, progress=subject.progress)
-        for row, first, piece in zip(owners, scored_from, logps, strict=True):
-            costs[row] -= float(piece[first - 1 :].sum())
-        return costs
-
     def _add_baselines(self, rows: Sequence[dict[str, Any]], texts: Sequence[str], artifact: Artifact) -> None:
         from konomi.task._ngram import learn_from
 
@@ -145,21 +131,6 @@ class Perplexity:
         if pairs:
             yield from _differences(results, pairs, list(self.data))
         yield from _beaten(results, list(self.data))
-
-
-def windows(length: int, window: int) -> list[tuple[int, int]]:
-    """Return the start of each window over a sequence and the first place that it scores; place 0 is never scored.
-
-    >>> windows(10, 4)
-    [(0, 1), (2, 4), (4, 6), (6, 8)]
-    """
-    found = [(0, 1)] if length > 1 else []
-    step, reached = max(1, window // 2), window
-    while reached < length:
-        start = min(reached - window + step, length - window)
-        found.append((start, reached))
-        reached = start + window
-    return found
 
 
 def _per_character(language: str, column: str = "bits") -> Formula:

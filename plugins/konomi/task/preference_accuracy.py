@@ -67,8 +67,8 @@ class PreferenceAccuracy:
             yield Fault("limit", f"{self.limit} pairs are none; expected 1 or more, or null for all")
 
     def evaluate(self, subject: Subject, *, limit: int | None = None) -> Result:
+        from konomi.logps import context_length
         from konomi.task._held_out import digest, distinct, held_out, smaller
-        from konomi.task._logps import context_length
         from konomi.task._prompts import canonical, pair_ids
 
         assert self.data is not None
@@ -96,7 +96,7 @@ class PreferenceAccuracy:
         self, subject: Subject, model: PreTrainedModel, pairs: Sequence[PairIds], longest: int
     ) -> list[tuple[float, float]]:
         """Return the log-probability of both answers of each pair, summed over their tokens."""
-        from konomi.task._logps import token_logps
+        from konomi.logps import token_logps
 
         sequences = [(pair.prompt + answer)[:longest] for pair in pairs for answer in (pair.chosen, pair.rejected)]
         logps = token_logps(model, sequences, batch_tokens=self.batch_tokens, progress=subject.progress)

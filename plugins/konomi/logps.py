@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
-
-from konomi.task import Progress, unwatched
+from math import log
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,6 +12,17 @@ if TYPE_CHECKING:
 
 MAX_LOGITS = 1 << 27
 """Logits held at once, which bounds the memory of a batch (512 MB in float32)."""
+
+
+class Progress(Protocol):
+    """Wraps a long loop: shows it, and leaves it where a stop was asked for."""
+
+    def __call__(self, items: Sequence[Any], *, unit: str) -> Iterator[Any]: ...
+
+
+def unwatched(items: Sequence[Any], *, unit: str) -> Iterator[Any]:
+    """Iterate and show nothing."""
+    yield from items
 
 
 def token_logps(
@@ -51,10 +61,13 @@ def token_logps(
     return found
 
 
-def by_length(sequences: Sequence[Sequence[Any]], batch_tokens: int) -> Iterator[list[int]]:
-    """Yield the rows of each batch, longest sequences first, so that a batch that is too large fails at once."""
+def by_length(sequences: Sequence[Sequence[Any]], batch_tokens: int, *, shortest: int = 2) -> Iterator[list[int]]:
+    """Yield the rows of each batch, longest sequences first, so that a batch that is too large fails at once.
+
+    Sequences below `shortest` are passed over: one token predicts nothing.
+    """
     order = sorted(range(len(sequences)), key=lambda row: (-len(sequences[row]), row))
-    order = [row for row in order if len(sequences[row]) > 1]
+    order = [row for row in order if len(sequences[row]) >= shortest]
     start = 0
     while start < len(order):
         count = max(1, batch_tokens // len(sequences[order[start]]))
@@ -80,3 +93,51 @@ def first_context(tokenizer: Any) -> int | None:
     """Return the token that stands before a text: beginning of text, else end of text (documents are packed so)."""
     found: int | None = tokenizer.bos_token_id
     return tokenizer.eos_token_id if found is None else found
+
+
+def windows(length: int, window: int) -> list[tuple[int, int]]:
+    """Return the start of each window over a sequence and the first place that it scores; place 0 is never scored.
+
+    >>> windows(10, 4)
+    [(0, 1), (2, 4), (4, 6), (6, 8)]
+    """
+    found = [(0, 1)] if length > 1 else []
+    step, reached = max(1, window // 2), window
+    while reached < length:
+        start = min(reached - window + step, length - window)
+        found.append((start, reached))
+        reached = start + window
+    return found
+
+
+def document_nats(
+    model: PreTrainedModel,
+    tokenizer: Any,
+    documents: Sequence[Sequence[int]],
+    *,
+    window: int,
+    batch_tokens: int,
+    progress: Progress = unwatched,
+) -> list[float]:
+    """Return the cost of each document's tokens in nats, Σ -log p.
+
+    The first token is predicted after the tokenizer's beginning-of-text token, after its end-of-text token where there
+    is no other, and charged log V where there is neither. A document longer than the window is read in windows that
+    overlap by half, and each token is scored once, by the first window that holds it.
+    """
+    context = first_context(tokenizer)
+    window = context_length(model, window)
+    pieces, owners, scored_from = [], [], []
+    costs = [0.0] * len(documents)
+    for row, ids in enumerate(documents):
+        if ids and context is None:
+            costs[row] = log(model.get_output_embeddings().weight.shape[0])
+        sequence = [*([] if context is None else [context]), *ids]
+        for start, first in windows(len(sequence), window):
+            pieces.append(sequence[start : start + window])
+            owners.append(row)
+            scored_from.append(first - start)
+    logps = token_logps(model, pieces, batch_tokens=batch_tokens, progress=progress)
+    for row, first, piece in zip(owners, scored_from, logps, strict=True):
+        costs[row] -= float(piece[first - 1 :].sum())
+    return costs
