@@ -99,6 +99,26 @@ class TestJoining:
         assert "\n" not in str(error.value)
 
 
+PROJECT = {
+    "pyproject.toml": '[tool.konomi]\nplugins = ["plugins"]\n',
+    "plugins/own.py": """
+from dataclasses import dataclass
+
+from konomi.filter import Verdicts
+from konomi.registry import register
+
+
+@register("filter", "own")
+@dataclass(frozen=True)
+class Own:
+    \"\"\"Drop texts that end with an a.\"\"\"
+
+    def __call__(self, texts):
+        return Verdicts(texts, ["ends with a" if text.endswith("a") else None for text in texts], {})
+""",
+}
+
+
 class TestACurationOnTwoNodes:
     pytestmark = NEEDS_RAY
 
@@ -110,16 +130,20 @@ class TestACurationOnTwoNodes:
         import curating
 
         corpus = curating.write_corpus(tmp_path / "corpus")
-        calm = curating.curate(corpus, tmp_path / "store", tmp_path / "run")
+        for name, text in PROJECT.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text)
+        filters = "filter=[normalize,repetition,own,length]"
+        calm = curating.curate(corpus, tmp_path / "store", tmp_path / "run", filters, cwd=tmp_path)
         assert calm.returncode == 0, calm.stderr
 
         store, run = tmp_path / "ray store", tmp_path / "ray run"
         nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
         second = nodes.add_node(num_cpus=1)
-        engine = ["engine=ray", f"engine.address='{nodes.address}'"]
+        engine = [filters, "engine=ray", f"engine.address='{nodes.address}'"]
         command = [part for part in curating.command(corpus, store, run, *engine) if part != "engine.workers=2"]
         begin = time.monotonic()
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
         try:
             half = curating.FILES * (1 + len(curating.FILTERS)) // 2
             assert curating.wait_for(half, store, child, 300), child.communicate()
@@ -129,7 +153,8 @@ class TestACurationOnTwoNodes:
         finally:
             child.kill()
             nodes.shutdown()
-        assert (child.returncode, said) == (0, ""), out
+        assert (child.returncode, len(curating.lines(said))) == (0, 1), (out, said)
+        assert said.startswith("konomi: plugins of this project's pyproject.toml: filter/own")
         made, expected = curating.artifact(run), curating.artifact(tmp_path / "run")
         assert made.name == expected.name, "the engine is in no key"
         assert curating.digests(made) == curating.digests(expected)

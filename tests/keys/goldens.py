@@ -410,6 +410,7 @@ WITHOUT: dict[str, str] = {
     "language/ja": "data; what filters make of it is in filter",
     "compute/local": "launches; shapes no byte",
     "engine/local": "carries out; shapes no byte",
+    "engine/ray": "carries out; shapes no byte",
     "stage/export": "writes what stage/curate selects: tests/stage/test_export.py compares their bytes",
     "compute/ddp": "launches; its number of processes is in the global batch",
     "dedup/semdedup": "the encoder's and faiss' arithmetic; its walk is in tests/dedup/test_semdedup.py",

@@ -43,6 +43,9 @@ from .mutations import ours
 from .survey import key
 
 ELSEWHERE = {
+    "engine/ray.address": "needs a cluster: tests/engine/test_ray.py compares the bytes",
+    "engine/ray.cpus": "how many tasks a node does at once; as engine/ray.address",
+    "engine/ray.retries": "how often a task is done again, which does no harm; as engine/ray.address",
     "model/hub.revision": "names a commit, which is in the key: tests/model/test_hub.py",
     "source/hub.revision": "names a commit, which is in the key: tests/source/test_hub.py",
     "stage/curate.engine": "its workers are tried above, one engine beside another in tests/engine",

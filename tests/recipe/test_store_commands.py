@@ -16,6 +16,7 @@ from konomi.faults import Faults
 from konomi.recipe.planning import NEAREST_OF
 from konomi.store import Store
 from konomi.store.names import give
+from konomi.store.shelf import Shelf
 
 
 @pytest.fixture
@@ -44,6 +45,32 @@ def test_ls_tells_what_there_is_and_who_refers_to_it(typed: Any) -> None:
     assert (lunch["key"], lunch["names"]) == (done.artifacts["lunch"].name, ["my-lunch"])
     assert lunch["runs"] == [str(done.folder.resolve())]
     assert lunch["size"] == sum(path.stat().st_size for path in done.artifacts["lunch"].glob("w*"))
+
+
+def test_shelves_are_counted_collected_and_looked_at(typed: Any) -> None:
+    done = konomi.run("meal")
+    store = store_of(done)
+    kept, gone = (Shelf(store.root / "shelves" / name) for name in ("rows-kept", "rows-gone"))
+    kept.refer(done.artifacts["word"].name)
+    gone.refer("word-of-a-run-that-is-gone")
+    for shelf in (kept, gone):
+        with shelf.put("a.json") as path:
+            path.write_text("[1, 2, 3]")
+    assert "2 shelves beside them, 18\u202fB" in typed("store", "ls")[1]
+    listed = [entry for entry in json.loads(typed("store", "ls", "--json")[1]) if entry["stage"] == "shelf"]
+    assert [(entry["key"], entry["runs"]) for entry in listed] == [
+        ("shelves/rows-gone", []),
+        ("shelves/rows-kept", [str(done.folder.resolve())]),
+    ]
+    said = typed("store", "gc")[1]
+    assert "rows-gone" in said and "rows-kept" not in said
+    typed("store", "gc", "--delete")
+    assert kept.has("a.json") and not gone.folder.exists()
+    assert typed("store", "verify")[0] == 0
+    kept.path("a.json").write_text("[1, 2")
+    code, said = typed("store", "verify")
+    assert code == 1
+    assert "shelves/rows-kept: a.json cannot be read" in said and "1 files are damaged: delete them" in said
 
 
 def test_why_names_the_option_and_where_it_was_changed(typed: Any) -> None:
