@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 
@@ -24,6 +26,7 @@ from konomi.cli import main
 from konomi.compute import ddp
 from konomi.store import Store
 from konomi.store.names import give
+from konomi.testing.archives import response, zipped
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("README*.md")), *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("docs/ja/*.md"))]
@@ -79,6 +82,11 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (tmp_path / name / "part-0.jsonl").write_bytes(lines)
         (tmp_path / name / "part-1.jsonl.gz").write_bytes(gzip.compress(lines))
         (tmp_path / name / "part-2.jsonl.zst").write_bytes(zstandard.compress(lines))
+    for name in ("crawl", "2024-10", "ja", "en"):
+        (tmp_path / name).mkdir()
+        pq.write_table(pa.Table.from_pylist([ROWS["texts"]] * 20), tmp_path / name / "a.parquet")
+    page = response("https://a.example/", f"<p>{ROWS['texts']['text']}</p>".encode())
+    (tmp_path / "crawl" / "a.warc.gz").write_bytes(zipped([page]))
     model = tmp_path / "models" / "mine"
     model.mkdir(parents=True)
     (model / "config.json").write_text(json.dumps({"model_type": "llama", "architectures": ["LlamaForCausalLM"]}))
