@@ -39,6 +39,7 @@ from .survey import key
 
 ELSEWHERE = {
     "model/hub.revision": "names a commit, which is in the key: tests/model/test_hub.py",
+    "source/mix.tokenizer": "what the file holds is in the key: tests/source/test_mix.py",
     "source/hub.revision": "names a commit, which is in the key: tests/source/test_hub.py",
     "compute/ddp.gpus": "needs GPUs; which of them compute is not what they compute",
     "compute/ddp.port": "where the processes find one another, which tests/trainer tries with a free one each time",
