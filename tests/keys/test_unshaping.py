@@ -44,6 +44,7 @@ from .survey import key
 
 ELSEWHERE = {
     "model/hub.revision": "names a commit, which is in the key: tests/model/test_hub.py",
+    "source/mix.tokenizer": "what the file holds is in the key: tests/source/test_mix.py",
     "source/hub.revision": "names a commit, which is in the key: tests/source/test_hub.py",
     "stage/curate.engine": "its workers are tried above, one engine beside another in tests/engine",
     "stage/export.engine": "as with stage/curate",
