@@ -2,6 +2,7 @@
 
     python tests/benchmarks/filter_speed.py [CORPUS.jsonl.gz …] [--peers PYTHON] [--ids]
 
+Times are of the processor: the best of five runs for konomi, one for datatrove, which takes minutes for some megabytes.
 Without a corpus, texts are drawn at random. `--peers` names the interpreter of an environment that has datatrove; its
 rules are English, so corpora in other languages are timed without it. Nothing is asserted: the figures belong to the
 machine.

@@ -153,7 +153,9 @@ def test_lines_stay_as_the_rules_spelled_out_say():
         "".join(draw.choice(["", " ", " "]) + draw.choice(pieces) for _ in range(draw.randint(0, 60)))
         for _ in range(400)
     ]
-    assert C4(language="en")(texts).texts == [plain(text) for text in texts]
+    once = C4(language="en")(texts).texts
+    assert once == [plain(text) for text in texts]
+    assert C4(language="en")(once).texts == once
 
 
 def test_pages_may_be_kept_whatever_they_hold():

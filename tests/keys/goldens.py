@@ -81,9 +81,7 @@ def judged(folder: Path, id_: str) -> Any:
 
 @golden("filter/gopher_quality", "filter/c4", "filter/fineweb", under=["unicode"])
 def judged_in_their_language(folder: Path, id_: str) -> Any:
-    page = (
-        "It rained.[1]\nThe river stood high, and the road to the town was closed...\nWe use cookies.\n- one\n# two {"
-    )
+    page = "It rained.[1]\nThe river stood high, and the road was closed...\nWe use cookies.\n- one\n# two {"
     verdicts = [plugin(id_, language=language)([*TEXTS, page]) for language in ("auto", "en", "ja", "any")]
     return [
         [one.texts, one.reasons, {name: list(map(float, of)) for name, of in one.scores.items()}] for one in verdicts

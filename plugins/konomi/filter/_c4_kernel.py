@@ -16,12 +16,16 @@ from konomi.filter._languages_kernel import (
     UNSEGMENTED,
     ends_with,
     flag_of,
+    is_ascii,
+    is_plain,
     last_of,
     line_end,
+    lowered,
     of_language,
     string_at,
     trimmed,
     word_goes_on,
+    words_of_ascii,
 )
 
 Array = NDArray[Any]
@@ -36,16 +40,28 @@ PHRASE_JAVASCRIPT, PHRASE_LOREM_IPSUM = 0, 1
 
 
 @compiled
+def count_of(data: Array, start: int, end: int, sought: int) -> Any:
+    """Return how often a byte stands in `data[start:end]`."""
+    count = 0
+    for byte in data[start:end]:
+        count += byte == sought
+    return count
+
+
+@compiled
 def copied(data: Array, start: int, end: int, citations: bool, marks: Any, out: Array, at: int) -> Any:
     """Copy the line `data[start:end]` to `out` from `at`; return where it ends there. With `citations` without those.
 
     What is left after a mark is gone may be a mark itself, so it is what was written that is looked at.
     """
     line = at
+    if not citations or count_of(data, start, end, CLOSING) == 0:
+        out[at : at + end - start] = data[start:end]
+        return at + end - start
     for position in range(start, end):
         out[at] = data[position]
         at += 1
-        if citations and data[position] == CLOSING:
+        if data[position] == CLOSING:
             digit = at - 2
             while digit >= line and 48 <= out[digit] <= 57:
                 digit -= 1
@@ -89,8 +105,10 @@ def sentences_of_line(line: Array, flags: Array) -> Any:
 
 
 @compiled
-def words_of_line(line: Array, flags: Array, per_word: int) -> Any:
-    """Return the words of a line, and the characters of the longest that stands between spaces."""
+def words_of_line(line: Array, flags: Array, per_word: int, plain: bool, long: int) -> Any:
+    """Return the words of a line, and the characters of the longest that stands between spaces, where one is `long`."""
+    if plain and 0 < len(line) <= long and is_ascii(line, 0, len(line)):
+        return words_of_ascii(line, 0, len(line)), 0
     words = longest = length = 0
     kind = NONE
     held = 0
@@ -117,20 +135,24 @@ def words_of_line(line: Array, flags: Array, per_word: int) -> Any:
 
 
 @compiled
-def phrases_of_line(line: Array, phrases: Any, has: Array) -> None:
-    """Set `has[i]` for every phrase that a line holds."""
-    for position in range(len(line)):
+def phrases_of_line(line: Array, phrases: Any, pairs: Array, has: Array) -> None:
+    """Set `has[i]` for every phrase that a line holds; `pairs`: whether two bytes begin one."""
+    pair = np.int64(0)
+    for position in range(-1, len(line) - 1):
+        pair = ((pair & 0xFF) << 8) | np.int64(lowered(line[np.uint64(position + 1)]))
+        if position < 0 or not pairs[np.uint64(pair)]:
+            continue
         string = string_at(line, position, len(line), phrases)
         if string >= 0:
             has[string] = True
 
 
 @compiled
-def dropped_for(line: Array, flags: Array, per_word: int, ellipses: Any, has: Array, options: Any) -> Any:
+def dropped_for(line: Array, flags: Array, per_word: int, plain: bool, ellipses: Any, has: Array, options: Any) -> Any:
     """Return the column of the rule that drops a line, or -1; `options` as in `c4`."""
     terminal, fewest_words, longest_word, javascript, policy, _ = options
     end = len(line)
-    words, longest = words_of_line(line, flags, per_word)
+    words, longest = words_of_line(line, flags, per_word, plain, longest_word if longest_word >= 0 else end)
     if 0 <= longest_word < longest:
         return LONG_WORD
     if terminal:
@@ -147,11 +169,12 @@ def dropped_for(line: Array, flags: Array, per_word: int, ellipses: Any, has: Ar
 
 @compiled
 def c4_of_text(
-    data: Array, start: int, end: int, flags: Array, per_word: int, ellipses: Any, phrases: Any, citations: Any,
-    options: Any, out: Array, at: int, found: Array,
+    data: Array, start: int, end: int, flags: Array, per_word: int, ellipses: Any, phrases: Any, pairs: Array,
+    citations: Any, options: Any, out: Array, at: int, found: Array,
 ) -> Any:  # fmt: skip
     """Write the lines of one text that stay to `out` from `at`; fill `found`; return where they end."""
     first = at
+    plain = is_plain(flags)
     has = np.zeros(phrases[3] - phrases[2], np.bool_)
     while start < end:
         stop = line_end(data, start, end)
@@ -164,14 +187,14 @@ def c4_of_text(
         low, high = trimmed(out, line, high, flags)
         cleaned = out[low:high]
         has[:] = False
-        phrases_of_line(cleaned, phrases, has)
+        phrases_of_line(cleaned, phrases, pairs, has)
         found[LOREM_IPSUM] += has[PHRASE_LOREM_IPSUM]
-        dropped = dropped_for(cleaned, flags, per_word, ellipses, has, options)
+        dropped = dropped_for(cleaned, flags, per_word, plain, ellipses, has, options)
         if dropped >= 0:
             found[dropped] += 1
             continue
         found[SENTENCES] += sentences_of_line(cleaned, flags)
-        for offset in range(len(cleaned)):
+        for offset in range(len(cleaned) if low > line else 0):
             out[line + offset] = cleaned[offset]
         if at > first:
             out[at] = NEWLINE
@@ -182,7 +205,7 @@ def c4_of_text(
 @compiled
 def c4(
     data: Array, offsets: Array, languages: Array, flags: Array, per_word: Array, ellipses: Any, phrases: Any,
-    citations: Any, options: Any, out: Array, ends: Array, changed: Array, found: Array,
+    pairs: Array, citations: Any, options: Any, out: Array, ends: Array, changed: Array, found: Array,
 ) -> None:  # fmt: skip
     """Write what stays of the texts to `out`, one after another, up to `ends[i]`; only of those that are `changed`.
 
@@ -193,11 +216,10 @@ def c4(
     for text in range(len(languages)):
         own = languages[text]
         start, end = offsets[text], offsets[text + 1]
-        for position in range(start, end):
-            found[text, BRACES] += data[position] == BRACE
+        found[text, BRACES] = count_of(data, start, end, BRACE)
         stop = c4_of_text(
             data, start, end, flags[own], per_word[own], of_language(ellipses, own), of_language(phrases, own),
-            of_language(citations, 0), options, out, at, found[text],
+            pairs[own], of_language(citations, 0), options, out, at, found[text],
         )  # fmt: skip
         changed[text] = stop - at != end - start
         for offset in range(0 if changed[text] else end - start):

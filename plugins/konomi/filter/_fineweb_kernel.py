@@ -8,40 +8,24 @@ from numpy.typing import NDArray
 
 from konomi._units_kernel import compiled, decode
 from konomi.filter._languages import SPACE, TERMINAL, UNSPACED
-from konomi.filter._languages_kernel import NONE, SPACED, UNSEGMENTED, flag_of, last_of, line_end, trimmed, word_goes_on
+from konomi.filter._languages_kernel import (
+    NONE,
+    SPACED,
+    UNSEGMENTED,
+    flag_of,
+    is_ascii,
+    is_plain,
+    last_of,
+    line_end,
+    trimmed,
+    word_goes_on,
+    words_of_ascii,
+)
 
 Array = NDArray[Any]
 
 COLUMNS = (LINES, TERMINAL_LINES, SHORT_LINES, WORDS, NEWLINES) = range(5)
 """Columns of what is measured."""
-
-
-@compiled
-def is_plain(flags: Array) -> Any:
-    """Tell whether of ASCII what is white space is a range that the compiler can compare many bytes with at once."""
-    for code in range(0x80):
-        if (flags[code] & SPACE != 0) != (code <= 0x20 or code == 0x7F) or flags[code] & UNSPACED:
-            return False
-    return True
-
-
-@compiled
-def is_ascii(data: Array, start: int, end: int) -> Any:
-    """Tell whether a line is ASCII alone."""
-    high = 0
-    for byte in data[start:end]:
-        high |= byte
-    return high < 0x80
-
-
-@compiled
-def words_of_ascii(data: Array, start: int, end: int) -> Any:
-    """Return the words of a line of ASCII that begins with one."""
-    words = 1
-    for position in range(start + 1, end):
-        byte, before = data[position], data[position - 1]
-        words += (byte > 0x20) & (byte != 0x7F) & ((before <= 0x20) | (before == 0x7F))
-    return words
 
 
 @compiled

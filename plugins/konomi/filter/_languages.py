@@ -33,6 +33,9 @@ So a character of a script without spaces, of which two are a word, weighs as mu
 CODES = 0x40000
 """Code points that tables hold: the planes in which there are characters; what is above has no flag."""
 
+PACKED = 32
+"""Properties of code points that are numbered together: with as many bits before them they fit 64."""
+
 LEAST_SHARE = 0.5
 """Share of a text's letters that `auto` asks for."""
 
@@ -122,8 +125,10 @@ def grouping(languages: tuple[type[Language], ...]) -> Grouping:
         columns += [own, np.logical_or.reduce(marked) if marked else np.zeros(CODES, np.bool_)]
         columns[0] = columns[0] | own
     groups = np.zeros(CODES, np.int64)
-    for column in columns:
-        groups = np.unique(2 * groups + column, return_inverse=True)[1]
+    for start in range(0, len(columns), PACKED):
+        for column in columns[start : start + PACKED]:
+            groups = 2 * groups + column
+        groups = np.unique(groups, return_inverse=True)[1]
     firsts = np.unique(groups, return_index=True)[1]
     letters, unspaced, *rest = (column[firsts] for column in columns)
     weight = np.where(unspaced, SPACED_CHARACTERS_PER_WORD / CHARACTERS_PER_WORD, 1.0) * letters
@@ -208,9 +213,11 @@ def among(ranges: Ranges | None) -> NDArray[np.bool_]:
 def _units_classes() -> NDArray[np.uint8]:
     import numpy as np
 
-    from konomi._units_kernel import classify
+    from konomi.filter._languages_kernel import fill_classes
 
-    return np.array([classify(code, False) for code in range(CODES)], np.uint8)
+    classes = np.empty(CODES, np.uint8)
+    fill_classes(classes)
+    return classes
 
 
 @functools.cache
@@ -242,10 +249,20 @@ def strings(lists: Sequence[Sequence[str]]) -> tuple[NDArray[Any], ...]:
     flat = [word for words in encoded for word in words]
     first = np.zeros((len(lists), 256), np.bool_)
     for row, words in zip(first, encoded, strict=True):
-        row[[word[0] for word in words]] = True
+        row[[byte for word in words for byte in (word[:1] + word[:1].upper())]] = True
     starts = np.cumsum([0, *map(len, flat)], dtype=np.int64)
     ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
     return np.frombuffer(b"".join(flat) or b"\0", np.uint8), starts, ends, first
+
+
+def first_pairs(lists: Sequence[Sequence[str]]) -> NDArray[np.bool_]:
+    """Return whether a string of a language begins with two bytes, in lower case; shape (languages, 65536)."""
+    import numpy as np
+
+    made = np.zeros((len(lists), 1 << 16), np.bool_)
+    for row, words in zip(made, lists, strict=True):
+        row[[int.from_bytes(word.encode()[:2], "big") for word in words]] = True
+    return made
 
 
 def longest_first(words: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from konomi._units_kernel import compiled, decode
+from konomi._units_kernel import classify, compiled, decode
 from konomi.filter._languages import CODES, SPACE, UNSPACED
 
 Array = NDArray[Any]
@@ -19,6 +19,8 @@ Array = NDArray[Any]
 NEWLINE = 10
 EACH_BYTE, UPPER_BITS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
 NEWLINES = np.uint64(NEWLINE) * EACH_BYTE
+ABOVE_SPACE = np.uint64(0x80 - 0x21) * EACH_BYTE
+"""Added to bytes of ASCII, sets the upper bits of those above the space."""
 NONE, SPACED, UNSEGMENTED = 0, 1, 2
 """What a word is made of: nothing yet, characters between spaces, characters of a script without spaces."""
 
@@ -54,12 +56,12 @@ def line_end(data: Array, position: int, end: int) -> Any:
 @compiled
 def trimmed(data: Array, start: int, end: int, flags: Array) -> Any:
     """Return a line's bounds without the white space around it."""
-    while start < end:
+    while start < end and not 0x20 < data[np.uint64(start)] < 0x7F:
         code, width = decode(data, start, end)
         if not flag_of(flags, code) & SPACE:
             break
         start += width
-    while start < end:
+    while start < end and not 0x20 < data[np.uint64(end - 1)] < 0x7F:
         last = last_of(data, start, end)
         if not flag_of(flags, decode(data, last, end)[0]) & SPACE:
             break
@@ -93,7 +95,7 @@ def lowered(byte: Any) -> Any:
 def string_at(data: Array, position: int, end: int, strings: Any) -> Any:
     """Return which string stands at `position`, but for the case of ASCII letters: its place in the list, or -1."""
     words, starts, low, high, first = strings
-    if not first[lowered(data[np.uint64(position)])]:
+    if not first[data[np.uint64(position)]]:
         return -1
     for string in range(low, high):
         size = starts[string + 1] - starts[string]
@@ -133,6 +135,68 @@ def word_goes_on(kind: int, held: int, per_word: int, flag: int) -> Any:
     if flag & SPACE:
         return False
     return (kind == SPACED and not flag & UNSPACED) or (kind == UNSEGMENTED and flag & UNSPACED and held < per_word)
+
+
+@compiled
+def is_plain(flags: Array) -> Any:
+    """Tell whether of ASCII what is white space is a range that the compiler can compare many bytes with at once."""
+    for code in range(0x80):
+        if (flags[code] & SPACE != 0) != (code <= 0x20 or code == 0x7F) or flags[code] & UNSPACED:
+            return False
+    return True
+
+
+@compiled
+def rest_bytes(data: Array, start: int, end: int) -> Any:
+    """Return the bytes of `data[start:end]` that are left after its eights, as one number; zeros stand above them."""
+    rest = (end - start) & 7
+    if rest and end - start >= 8:
+        return eight_bytes(data, end - 8) >> np.uint64(64 - 8 * rest)
+    word = np.uint64(0)
+    for offset in range(rest):
+        word |= np.uint64(data[np.uint64(start + offset)]) << np.uint64(8 * offset)
+    return word
+
+
+@compiled
+def is_ascii(data: Array, start: int, end: int) -> Any:
+    """Tell whether a line is ASCII alone."""
+    high = rest_bytes(data, start, end)
+    for position in range(start, end - 7, 8):
+        high |= eight_bytes(data, position)
+    return high & UPPER_BITS == 0
+
+
+@compiled
+def no_spaces(word: Any) -> Any:
+    """Return eight bytes of ASCII with the upper bit of each set that is above the space and not 0x7F, alone."""
+    return (word + ABOVE_SPACE) & ~(word + EACH_BYTE) & UPPER_BITS
+
+
+@compiled
+def words_of_ascii(data: Array, start: int, end: int) -> Any:
+    """Return the words of a line of ASCII: the bytes that are no space and stand behind one."""
+    words = 0
+    before = np.uint64(0)
+    for position in range(start, end - 7, 8):
+        inside = no_spaces(eight_bytes(data, position))
+        words += bits_of_bytes(inside & ~(inside << np.uint64(8) | before))
+        before = inside >> np.uint64(56)
+    inside = no_spaces(rest_bytes(data, start, end))
+    return words + bits_of_bytes(inside & ~(inside << np.uint64(8) | before))
+
+
+@compiled
+def bits_of_bytes(upper: Any) -> Any:
+    """Return how many of eight bytes have their upper bit set, where no other is."""
+    return np.int64(((upper >> np.uint64(7)) * EACH_BYTE) >> np.uint64(56))
+
+
+@compiled
+def fill_classes(classes: Array) -> None:
+    """Fill `classes[code]` with the class that `konomi.units` gives a code point."""
+    for code in range(len(classes)):
+        classes[code] = classify(code, False)
 
 
 @compiled

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from konomi._units_kernel import FNV_OFFSET, FNV_PRIME, compiled, decode, mix
-from konomi.filter._languages_kernel import EACH_BYTE, eight_bytes, last_of, line_end
+from konomi.filter._languages_kernel import EACH_BYTE, eight_bytes, last_of, line_end, rest_bytes
 
 Array = NDArray[Any]
 
@@ -19,19 +19,19 @@ SPACES = np.array([chr(code).isspace() for code in range(LAST_SPACE + 1)])
 COLUMNS = (PARTS, REPEATS, CHARACTERS, REPEATED_CHARACTERS) = range(4)
 """Columns of what is counted, of lines and of paragraphs."""
 
-SLOTS = 64
+SLOTS = 256
 """Slots of a table at first."""
 
 
 @compiled
 def stripped(data: Array, start: int, end: int) -> Any:
     """Return the bounds of `data[start:end]` without the white space around it."""
-    while start < end:
+    while start < end and not 0x20 < data[np.uint64(start)] < 0x7F:
         code, width = decode(data, start, end)
         if code > LAST_SPACE or not SPACES[np.uint64(code)]:
             break
         start += width
-    while start < end:
+    while start < end and not 0x20 < data[np.uint64(end - 1)] < 0x7F:
         last = last_of(data, start, end)
         code, _ = decode(data, last, end)
         if code > LAST_SPACE or not SPACES[np.uint64(code)]:
@@ -58,13 +58,7 @@ def hash_and_characters(data: Array, start: int, end: int) -> Any:
         characters -= continuations(word)
         hashed = (hashed ^ word) * FNV_PRIME
         hashed ^= hashed >> np.uint64(32)  # else the upper bytes would never reach the lower bits
-    rest = size & 7
-    word = np.uint64(0)
-    if size >= 8 and rest:
-        word = eight_bytes(data, end - 8) >> np.uint64(64 - 8 * rest)
-    elif rest:
-        for offset in range(rest):
-            word |= np.uint64(data[start + offset]) << np.uint64(8 * offset)
+    word = rest_bytes(data, start, end)
     return max(mix(hashed ^ word), np.uint64(1)), characters - continuations(word)
 
 

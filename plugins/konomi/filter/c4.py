@@ -108,9 +108,10 @@ class C4(ByLimits):
         import pyarrow as pa
 
         from konomi.filter._c4_kernel import c4
-        from konomi.filter._languages import longest_first, strings
+        from konomi.filter._languages import first_pairs, longest_first, strings
 
         languages, offsets = documents.languages, documents.offsets
+        phrases = [(*PAGE_PHRASES, *one.policy_phrases) for one in languages]
         out = np.empty(int(offsets[-1] - offsets[0]) + 1, np.uint8)
         ends, changed = np.zeros(len(found), np.int64), np.zeros(len(found), np.bool_)
         c4(
@@ -120,7 +121,8 @@ class C4(ByLimits):
             documents.flags(),
             documents.per_word(),
             strings([longest_first(one.ellipses) for one in languages]),
-            strings([(*PAGE_PHRASES, *one.policy_phrases) for one in languages]),
+            strings(phrases),
+            first_pairs(phrases),
             strings([CITATIONS]),
             (
                 self.filter_no_terminal_punct,

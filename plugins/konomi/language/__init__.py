@@ -47,4 +47,4 @@ class Language(Protocol):
     bullets: ClassVar[tuple[str, ...]] = ("•", "‣", "●", "○", "■", "□", "▪", "▫", "◦", "-", "*", "–")
     """What an item of a list begins with."""
     policy_phrases: ClassVar[tuple[str, ...]] = ()
-    """Phrases, in lower case, of notices on cookies and terms, which are no text of the page."""
+    """Phrases of two characters or more, in lower case, of notices on cookies and terms: no text of the page."""

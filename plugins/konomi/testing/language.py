@@ -51,6 +51,7 @@ class LanguageSuite:
             assert isinstance(words, tuple) and len(set(words)) == len(words)
             assert all(word and word == word.strip() for word in words)
         assert all(word == word.lower() for word in (*language.stop_words, *language.policy_phrases))
+        assert all(len(phrase) > 1 for phrase in language.policy_phrases)
         assert language.characters_per_word >= 1
 
     def test_its_prose_is_in_its_letters(self) -> None:
