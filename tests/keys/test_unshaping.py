@@ -118,7 +118,7 @@ CURATIONS: dict[str, Callable[[Path, Path], tuple[Curate, Curate]]] = {
         curate(corpus, filter={"japanese_quality": JapaneseQuality(**loose(JapaneseQuality), threads=n)})
         for n in (1, 3)
     ),
-    **{f"filter/{name}": curate_with_lists(*name.split("."), *lists) for name, lists in LISTS.items()},
+    **{f"filter/{name}": curate_with_lists(*name.split("."), *files) for name, files in LISTS.items()},
     "source/files.path": lambda corpus, other: (curate(corpus), curate(other)),
     "source/files.max_ratio": lambda corpus, other: tuple(
         curate(corpus, source=Files(path=str(corpus), max_ratio=n)) for n in (200, 999)
