@@ -36,17 +36,20 @@ AFTER_A_RUN = ("show", "compare", "diff", "rerun", "tag", "store")
 
 ROWS = {
     "texts": {"text": "春はあけぼの。やうやう白くなりゆく山ぎは。", "body": "夏は夜。月のころはさらなり。"},
+    "crawl": {"text": "夏は夜だって！今すぐクリック！！！"},
+    "questions": {"question": "春は何がよいか。", "answer": "あけぼの。"},
     "pairs": {"prompt": "好きな季節は？", "chosen": "春です。", "rejected": "知らない。"},
     "chats": {"messages": [{"role": "user", "content": "春は？"}, {"role": "assistant", "content": "あけぼの。"}]},
 }
 """Rows of the files that the documentation speaks of, by the name of their folder."""
 
-NAMED = {"swallow-ext-v2": "model", "swallow-pairs-v1": "token_pairs"}
+NAMED = {"swallow-ext-v2": "model", "swallow-pairs-v1": "token_pairs", "good-books": "quality_classifier"}
 """Artifacts that the documentation has named, with what they are."""
 
 PLACEHOLDERS = {
     "model.name_or_path=ORG/NAME": "model.name_or_path=models/mine",
     "model.name_or_path=…": "model.name_or_path=models/mine",
+    "model.name_or_path=HuggingFaceFW/fineweb-edu-classifier": "model.name_or_path=models/mine",
     "source.path=ORG/NAME": "source.path=texts",
     "source.path=…": "source.path=pairs",
     "model.revision=v1.0 ": "",
@@ -93,7 +96,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "crawl" / "a.warc.gz").write_bytes(zipped([page]))
     model = tmp_path / "models" / "mine"
     model.mkdir(parents=True)
-    (model / "config.json").write_text(json.dumps({"model_type": "llama", "architectures": ["LlamaForCausalLM"]}))
+    config = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "id2label": {"0": "LABEL_0"}}
+    (model / "config.json").write_text(json.dumps(config))
     (model / "tokenizer.json").write_text("{}")
     (model / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     store = Store(os.environ["KONOMI_STORE"])
