@@ -133,7 +133,8 @@ def show(results: Sequence[Measured], size: float, corpus: Path) -> None:
         agreeing = 1 - len(ours.kept ^ one.kept) / table.num_rows
         print(
             f"  {one.tool:20} {one.seconds:8.2f} s {one.processor:8.2f} s cpu {size / one.seconds:8.2f} MB/s"
-            f" {one.seconds / ours.seconds:7.1f} × as long, {one.processor / ours.processor:7.1f} × the cpu, {one.megabytes:7.0f} MB peak"
+            f" {one.seconds / ours.seconds:7.1f} × as long,"
+            f" {one.processor / ours.processor:7.1f} × the cpu, {one.megabytes:7.0f} MB peak"
             f" {len(one.kept):8} kept, {len(planted - one.kept) / len(planted):6.1%} of the planted dropped,"
             f" agrees on {agreeing:.2%}",
             flush=True,

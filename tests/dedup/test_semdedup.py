@@ -137,7 +137,9 @@ def test_options_that_cannot_work_are_faults(encoder, options, where):
 def test_a_missing_library_is_named_with_the_command(encoder, monkeypatch):
     assert list(SemDedup(encoder=encoder).check()) == []
     found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "faiss" else found(name, *rest))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "faiss" else found(name, *rest)
+    )
     (fault,) = SemDedup(encoder=encoder).check()
     assert fault.hint == "pip install 'konomi[semdedup]'"
 

@@ -49,8 +49,8 @@ BY_HAND: dict[str, Callable[[Path], list[Any]]] = {
     "source/hub.path": lambda folder: [str(_texts(folder / "copy"))],
     "model/hub.name_or_path": lambda folder: [made("model", "other"), str(_texts(folder / "texts"))],
     "source/python_docs.packages": lambda folder: [["json", "email"], ["email"]],
-    "dedup/exact.against": lambda folder: [(_index("exact", folder / "copy"),)],
-    "dedup/minhash.against": lambda folder: [(_index("minhash", folder / "copy"),)],
+    "dedup/exact.against": lambda folder: [(_index("exact", folder / "moved"),)],
+    "dedup/minhash.against": lambda folder: [(_index("minhash", folder / "moved"),)],
     "dedup/semdedup.encoder": lambda folder: [str(_texts(folder / "copy"))],
     "stage/tokenize.chat_template": lambda folder: ["plain"],
 }
