@@ -177,6 +177,9 @@ def main() -> None:
         print(path.name, end=": ")
         signatures(list(texts_of(path)))
     lines = lines_of(options.texts)
+    with tempfile.TemporaryDirectory(prefix="konomi-speed-") as name:  # compiles what is not compiled yet
+        write(Path(name) / "corpus.parquet", lines, 100, options.lines)
+        found(Path(name) / "corpus.parquet", Path(name), options)
     points = []
     for scale in map(int, options.scales.split(",")):
         count = options.documents * scale
