@@ -59,6 +59,8 @@ BY_HAND: dict[str, Callable[[Path], list[Any]]] = {
     "filter/fineweb.language": lambda folder: ["ja", "any"],
     "dedup/exact.against": lambda folder: [(_index("exact", folder / "copy"),)],
     "dedup/minhash.against": lambda folder: [(_index("minhash", folder / "copy"),)],
+    "dedup/exact.against": lambda folder: [(_index("exact", folder / "moved"),)],
+    "dedup/minhash.against": lambda folder: [(_index("minhash", folder / "moved"),)],
     "dedup/semdedup.encoder": lambda folder: [str(_texts(folder / "copy"))],
     "stage/tokenize.chat_template": lambda folder: ["plain"],
     "filter/decontaminate.sets": lambda folder: [{"questions": str(_texts(folder / "copy"))}],

@@ -143,7 +143,9 @@ class MinHash:
         return float(1 - (1 - similarity**self.rows_per_band) ** self.num_bands)
 
     def depends(self) -> Mapping[str, Any]:
-        return {"against": [index.content for index in self._earlier()]} if self.against else {}
+        from konomi.dedup._index import contents
+
+        return {"against": contents(self.against, ID)} if self.against else {}
 
     def find(self, corpus: Corpus) -> Duplicates:
         import tempfile
