@@ -57,8 +57,6 @@ BY_HAND: dict[str, Callable[[Path], list[Any]]] = {
     "filter/gopher_quality.language": lambda folder: ["ja", "any"],
     "filter/c4.language": lambda folder: ["ja", "any"],
     "filter/fineweb.language": lambda folder: ["ja", "any"],
-    "dedup/exact.against": lambda folder: [(_index("exact", folder / "copy"),)],
-    "dedup/minhash.against": lambda folder: [(_index("minhash", folder / "copy"),)],
     "dedup/exact.against": lambda folder: [(_index("exact", folder / "moved"),)],
     "dedup/minhash.against": lambda folder: [(_index("minhash", folder / "moved"),)],
     "dedup/semdedup.encoder": lambda folder: [str(_texts(folder / "copy"))],

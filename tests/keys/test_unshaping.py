@@ -116,8 +116,6 @@ def crawled(folder: Path, **fields: Any) -> Warc:
     return Warc(path=str(path), **fields)
 
 
-
-
 def loose(cls: type[Any]) -> dict[str, Any]:
     """Return limits that drop nothing of the corpus."""
     limits = [field for field in dataclasses.fields(cls) if field.metadata.get("decides")]
