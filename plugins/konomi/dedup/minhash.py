@@ -32,7 +32,7 @@ Tried on 8,000 pages of which 80 % is template, with 300 planted near-duplicates
 """
 
 HELD_BYTES = 32 << 20
-STAR_DOCUMENTS = 1 << 16
+STAR_DOCUMENTS = 1 << 14
 """Signatures, and documents on the walk, after which what lies on disk is let go of by this process' memory."""
 
 ID = "dedup/minhash"
