@@ -98,7 +98,12 @@ def run(desk: Desk, damage: Damage, *words: str) -> tuple[int, str]:
     return answer.code, answer.said
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.name.replace(" ", "_"))
+def param(damage: Damage) -> object:
+    large = sum(map(len, damage.files.values())) > 1 << 20 or WARC[0] in damage.options
+    return pytest.param(damage, id=damage.name.replace(" ", "_"), marks=[pytest.mark.slow] if large else [])
+
+
+@pytest.mark.parametrize("damage", map(param, DAMAGES))
 def test_damage_is_told_with_its_place_or_dropped_and_counted(damage: Damage, desk: Desk) -> None:
     if damage.said:
         code, said = run(desk, damage)

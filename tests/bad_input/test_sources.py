@@ -157,6 +157,8 @@ CASES = (
     rows("a document of no characters", '{"text": ""}\n', code=0),
     rows("a document of ten million characters", json.dumps({"text": "long" * 2_500_000}) + "\n", code=0),
     rows("a document larger than allowed by default", json.dumps({"text": "長い文。" * 1_500_000}, ensure_ascii=False) + "\n", says=("curate.source.path: rows.jsonl, line 1 is larger than max_record_bytes=16777216; raise it if meant", "on_error=drop leaves such rows out and counts them")),
+    rows("a large text that is one document", "a line of it\n" * 500_000, code=0, file="rows.txt"),
+    rows("a text larger than a document may be", "a line of it\n" * 1_500_000, file="rows.txt", says=("curate.source.path: rows.txt, line 1 is larger than max_record_bytes=16777216; raise it if meant, or take less for a document: text_unit=line",)),
     rows("every document filtered away", '{"text": "a"}\n', code=1, more=("filter=[length]", "filter.length.min_characters=100"), says=("curate: none of 1 documents is left; dropped by length 1; most often for: characters; loosen that filter or leave it out",)),
     rows("a share of one document", '{"text": "a"}\n', code=1, more=("curate.test_share=0.5",), says=("all of 1 rows would be held out and none be trained on: too few rows, or all have the same prompt or value of test_by;",)),
     at("a share of nothing", "curate.test_share=0", code=0),
@@ -196,3 +198,10 @@ def test_a_set_that_cannot_be_had_is_told(desk: Desk, case: Case) -> None:
         "recipes/hubbed.yaml", recipe.replace("  - _self_", "  - override /source@curate.source: hub\n  - _self_")
     )
     desk.check(case)
+
+
+def test_a_large_text_that_is_one_document_is_noted_by_a_plan(desk: Desk) -> None:
+    desk.write("rows.txt", "a line of it\n" * 500_000)
+    noted = "note: rows.txt (6 MB) is read as one document; source.text_unit=line takes each line as one"
+    assert noted in desk.type("plan", "small", "source.path=rows.txt").said
+    assert "note:" not in desk.type("plan", "small", "source.path=rows.txt", "source.text_unit=line").said

@@ -133,7 +133,8 @@ def show(results: Sequence[Measured], size: float, corpus: Path) -> None:
         agreeing = 1 - len(ours.kept ^ one.kept) / table.num_rows
         print(
             f"  {one.tool:20} {one.seconds:8.2f} s {one.processor:8.2f} s cpu {size / one.seconds:8.2f} MB/s"
-            f" {one.seconds / ours.seconds:7.1f} × as long, {one.processor / ours.processor:7.1f} × the cpu, {one.megabytes:7.0f} MB peak"
+            f" {one.seconds / ours.seconds:7.1f} × as long,"
+            f" {one.processor / ours.processor:7.1f} × the cpu, {one.megabytes:7.0f} MB peak"
             f" {len(one.kept):8} kept, {len(planted - one.kept) / len(planted):6.1%} of the planted dropped,"
             f" agrees on {agreeing:.2%}",
             flush=True,
@@ -176,6 +177,9 @@ def main() -> None:
         print(path.name, end=": ")
         signatures(list(texts_of(path)))
     lines = lines_of(options.texts)
+    with tempfile.TemporaryDirectory(prefix="konomi-speed-") as name:  # compiles what is not compiled yet
+        write(Path(name) / "corpus.parquet", lines, 100, options.lines)
+        found(Path(name) / "corpus.parquet", Path(name), options)
     points = []
     for scale in map(int, options.scales.split(",")):
         count = options.documents * scale

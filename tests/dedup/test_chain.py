@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from omegaconf import OmegaConf
 
 import konomi
 from konomi.dedup import Corpus, Cuts, Duplicates, _cuts
@@ -12,6 +13,7 @@ from konomi.dedup.chain import Chain
 from konomi.dedup.exact import Exact
 from konomi.dedup.minhash import MinHash
 from konomi.faults import Faults
+from konomi.recipe.recorded import recorded
 from konomi.testing.dedup import DedupSuite, distinct, layered, write_corpus
 
 
@@ -161,3 +163,12 @@ def test_its_recipe_is_planned_and_faults_of_steps_have_their_paths(tmp_path):
 def test_serves_an_empty_corpus_at_every_step():
     found = Chain({"exact": Exact(), "minhash": MinHash()}).find(Corpus(()))
     assert found.cluster.shape == (0,)
+
+
+def test_a_recorded_recipe_brings_its_steps_again():
+    cfg = konomi.compose("curate", ["dedup=chain", "dedup.steps=[by_crawl,exact]", "dedup.steps.exact.equal=letters"])
+    manifest = {"recipe_config": OmegaConf.to_container(cfg), "stage": "curate", "inputs": {}}
+    with recorded(manifest) as composed:
+        again = composed.cfg.curate.dedup
+    assert composed.faults == []
+    assert again == cfg.curate.dedup

@@ -101,6 +101,14 @@ def test_an_index_of_other_options_is_refused_with_what_differs(tmp_path):
     assert "holds 2 indexes" in fault.what
 
 
+def test_an_index_of_another_version_of_the_plugin_is_refused(tmp_path):
+    first, _ = indexed(MinHash(), tmp_path / "first", distinct(3), "first")
+    file = tmp_path / "first" / "index" / "index.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "version": 1}))
+    (fault,) = MinHash(against=(first,)).check()
+    assert "was made by version 1 of dedup/minhash (here 2)" in fault.what
+
+
 def test_a_damaged_configuration_is_no_index(tmp_path):
     first, _ = indexed(Exact(), tmp_path / "first", distinct(3), "first")
     file = tmp_path / "first" / "index" / "index.json"

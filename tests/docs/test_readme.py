@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 
@@ -24,6 +26,7 @@ from konomi.cli import main
 from konomi.compute import ddp
 from konomi.store import Store
 from konomi.store.names import give
+from konomi.testing.archives import response, zipped
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("README*.md")), *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("docs/ja/*.md"))]
@@ -33,17 +36,20 @@ AFTER_A_RUN = ("show", "compare", "diff", "rerun", "tag", "store")
 
 ROWS = {
     "texts": {"text": "春はあけぼの。やうやう白くなりゆく山ぎは。", "body": "夏は夜。月のころはさらなり。"},
+    "crawl": {"text": "夏は夜だって！今すぐクリック！！！"},
+    "questions": {"question": "春は何がよいか。", "answer": "あけぼの。"},
     "pairs": {"prompt": "好きな季節は？", "chosen": "春です。", "rejected": "知らない。"},
     "chats": {"messages": [{"role": "user", "content": "春は？"}, {"role": "assistant", "content": "あけぼの。"}]},
 }
 """Rows of the files that the documentation speaks of, by the name of their folder."""
 
-NAMED = {"swallow-ext-v2": "model", "swallow-pairs-v1": "token_pairs"}
+NAMED = {"swallow-ext-v2": "model", "swallow-pairs-v1": "token_pairs", "good-books": "quality_classifier"}
 """Artifacts that the documentation has named, with what they are."""
 
 PLACEHOLDERS = {
     "model.name_or_path=ORG/NAME": "model.name_or_path=models/mine",
     "model.name_or_path=…": "model.name_or_path=models/mine",
+    "model.name_or_path=HuggingFaceFW/fineweb-edu-classifier": "model.name_or_path=models/mine",
     "source.path=ORG/NAME": "source.path=texts",
     "source.path=…": "source.path=pairs",
     "model.revision=v1.0 ": "",
@@ -79,9 +85,19 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (tmp_path / name / "part-0.jsonl").write_bytes(lines)
         (tmp_path / name / "part-1.jsonl.gz").write_bytes(gzip.compress(lines))
         (tmp_path / name / "part-2.jsonl.zst").write_bytes(zstandard.compress(lines))
+    for name in ("crawl", "crawl/sample", "2024-10", "ja", "en"):
+        (tmp_path / name).mkdir()
+        pq.write_table(pa.Table.from_pylist([ROWS["texts"]] * 20), tmp_path / name / "a.parquet")
+    for name in ("books/a.jsonl.gz", "lists/ng.txt"):
+        (tmp_path / name).parent.mkdir()
+    (tmp_path / "books" / "a.jsonl.gz").write_bytes(gzip.compress(json.dumps(ROWS["texts"]).encode()))
+    (tmp_path / "lists" / "ng.txt").write_text("言葉\n", encoding="utf-8")
+    page = response("https://a.example/", f"<p>{ROWS['texts']['text']}</p>".encode())
+    (tmp_path / "crawl" / "a.warc.gz").write_bytes(zipped([page]))
     model = tmp_path / "models" / "mine"
     model.mkdir(parents=True)
-    (model / "config.json").write_text(json.dumps({"model_type": "llama", "architectures": ["LlamaForCausalLM"]}))
+    config = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "id2label": {"0": "LABEL_0"}}
+    (model / "config.json").write_text(json.dumps(config))
     (model / "tokenizer.json").write_text("{}")
     (model / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     store = Store(os.environ["KONOMI_STORE"])

@@ -2,13 +2,23 @@ import pytest
 
 import konomi
 from konomi.filter.c4 import C4
+from konomi.filter.harmful_words import HarmfulWords
+from konomi.filter.japanese_quality import JapaneseQuality
+from konomi.filter.japanese_spam import JapaneseSpam
 from konomi.filter.repetition import Repetition
 from konomi.units import Unit
 
 
 @pytest.mark.parametrize(
     ("preset", "expected"),
-    [("gopher_repetition", Repetition(unit=Unit.word)), ("c4_fineweb", C4(filter_no_terminal_punct=False))],
+    [
+        ("gopher_repetition", Repetition(unit=Unit.word)),
+        ("c4_fineweb", C4(filter_no_terminal_punct=False)),
+        ("llm_jp_spam", JapaneseSpam(max_advertisement_words=10, max_mean_sentence=250)),
+        ("llm_jp_spam_strict", JapaneseSpam(max_advertisement_words=10, max_mean_sentence=80)),
+        ("harmful_words_strict", HarmfulWords(max_hits=2)),
+        ("japanese_quality_long", JapaneseQuality(**{f"duplicate_{size}_grams": 1.0 for size in range(5, 11)})),
+    ],
 )
 def test_a_preset_gives_the_published_setting(preset, expected):
     node = konomi.compose("curate", [f"filter=[{preset}]"]).curate.filter[preset]

@@ -35,6 +35,11 @@ TEXTS = [
     "",
     "\n\n".join(f"段落{number}は、それぞれ違うことを言う。" for number in range(12)),
 ]
+JAPANESE = "pii", "harmful_words", "japanese_footer", "japanese_quality", "japanese_spam"
+PAGES = [
+    "連絡は 03-1234-5678 か a@b.jp、8.8.8.8 まで。\n無修正ポルノ\n会社概要\n© 2024\nホーム",
+    "リンゴ・ミカン\n" * 40 + "終わり…",
+]
 MODULE = '''"""A module. With two sentences."""
 
 class One:
@@ -75,8 +80,7 @@ def plugin(id_: str, **fields: Any) -> Any:
 @golden("filter/length", "filter/repetition")
 def judged(folder: Path, id_: str) -> Any:
     fields = {"max_characters": 60, "min_words": 2} if id_ == "filter/length" else {}
-    verdicts = plugin(id_, **fields)(list(TEXTS))
-    return verdicts.texts, verdicts.reasons, {name: list(map(float, of)) for name, of in verdicts.scores.items()}
+    return _verdicts(plugin(id_, **fields)(list(TEXTS)))
 
 
 @golden("filter/gopher_quality", "filter/c4", "filter/fineweb", under=["unicode"])
@@ -91,35 +95,21 @@ def judged_in_their_language(folder: Path, id_: str) -> Any:
     ]
 
 
-@golden("filter/pii", "filter/harmful_words", "filter/japanese_footer")
-def measured_texts(folder: Path, id_: str) -> Any:
-    texts = [
-        *TEXTS,
-        "連絡は 03-1234-5678 か a@b.jp、8.8.8.8 まで。",
-        "無修正ポルノ\n会社概要",
-        "本文です。\n© 2024\nホーム",
-    ]
-    return _verdicts(plugin(id_)(texts))
-
-
-@golden("filter/japanese_quality", "filter/japanese_spam", under=["unicode"])
+@golden(*(f"filter/{name}" for name in JAPANESE), under=["unicode"])
 def judged_in_japanese(folder: Path, id_: str) -> Any:
-    return _verdicts(
-        plugin(id_)([*TEXTS, "リンゴ・ミカン\n" * 40 + "終わり…", "東京は夜の七時。「本当！？」\n𠮷野家へ行く。"])
-    )
+    return _verdicts(plugin(id_)([*TEXTS, *PAGES]))
 
 
 @golden("filter/url_blocklist")
 def addresses(folder: Path) -> Any:
     import pyarrow as pa
 
-    urls = ["https://example.com/porn/1", "http://a.example.org/x", None, "https://日本.jp/casino-xxx"]
-    return _verdicts(plugin("filter/url_blocklist", allow=["example.org"])(TEXTS[:4], {"url": pa.array(urls)}))
+    urls = pa.array(["https://example.com/porn/1", "http://a.example.org/x", None, "https://日本.jp/casino-xxx"])
+    return _verdicts(plugin("filter/url_blocklist", allow=["example.org"])(TEXTS[:4], {"url": urls}))
 
 
 def _verdicts(verdicts: Any) -> Any:
-    scores = {name: list(map(float, of)) for name, of in verdicts.scores.items()}
-    return verdicts.texts, verdicts.reasons, scores
+    return verdicts.texts, verdicts.reasons, {name: list(map(float, of)) for name, of in verdicts.scores.items()}
 
 
 @golden("filter/normalize", under=["unicode", "ftfy"])

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from konomi import registry
 from konomi.compute.local import Local
 from konomi.dedup.exact import Exact
 from konomi.dedup.exact_substring import ExactSubstring
@@ -23,6 +24,8 @@ from konomi.dedup.none import NoDedup
 from konomi.dedup.paragraphs import Paragraphs
 from konomi.engine.local import LocalEngine
 from konomi.fields import in_key
+from konomi.filter._words import SHIPPED
+from konomi.filter.japanese_quality import JapaneseQuality
 from konomi.filter.normalize import Normalize
 from konomi.filter.repetition import Repetition
 from konomi.model.hub import Hub as Model
@@ -47,6 +50,7 @@ ELSEWHERE = {
     "engine/ray.cpus": "how many tasks a node does at once; as engine/ray.address",
     "engine/ray.retries": "how often a task is done again, which does no harm; as engine/ray.address",
     "model/hub.revision": "names a commit, which is in the key: tests/model/test_hub.py",
+    "source/mix.tokenizer": "what the file holds is in the key: tests/source/test_mix.py",
     "source/hub.revision": "names a commit, which is in the key: tests/source/test_hub.py",
     "stage/curate.engine": "its workers are tried above, one engine beside another in tests/engine",
     "stage/export.engine": "as with stage/curate",
@@ -60,6 +64,8 @@ ELSEWHERE = {
     "dedup/semdedup.encoder": "names what is in the key by its content: tests/dedup/test_semdedup.py",
     "dedup/semdedup.revision": "names a commit, which is in the key, as with model/hub",
     "dedup/semdedup.batch_tokens": "padding does not change a vector: tests/dedup/test_semdedup.py",
+    "filter/url_blocklist.domains": "judges a column: tests/filter/test_url_blocklist.py",
+    "filter/url_blocklist.words": "judges a column: tests/filter/test_url_blocklist.py",
     "compute/ddp.gpus": "needs GPUs; which of them compute is not what they compute",
     "compute/ddp.port": "where the processes find one another, which tests/trainer tries with a free one each time",
 }
@@ -113,6 +119,33 @@ def crawled(folder: Path, **fields: Any) -> Warc:
     return Warc(path=str(path), **fields)
 
 
+def loose(cls: type[Any]) -> dict[str, Any]:
+    """Return limits that drop nothing of the corpus."""
+    limits = [field for field in dataclasses.fields(cls) if field.metadata.get("decides")]
+    most = {field.name: 1.0 if isinstance(field.default, float) and field.default <= 1 else 10**9 for field in limits}
+    return {name: 0 if name.startswith("min_") else limit for name, limit in most.items()}
+
+
+def curate_with_lists(name: str, field: str, *lists: str) -> Callable[[Path, Path], tuple[Curate, Curate]]:
+    """Return a curation by a filter with the lists that ship, and one with copies of them."""
+    cls = registry.get("filter", name)
+
+    def both(corpus: Path, other: Path) -> tuple[Curate, Curate]:
+        copies = [shutil.copy(SHIPPED / f"{one}.txt", other) for one in lists]
+        return tuple(  # type: ignore[return-value]
+            curate(corpus, filter={name: cls(**loose(cls), **given)}) for given in ({}, {field: copies})
+        )
+
+    return both
+
+
+LISTS = {
+    "harmful_words.words": ("harmful_ja", "harmful_en"),
+    "japanese_quality.ng_words": ("harmful_ja", "harmful_en"),
+    "japanese_spam.board_words": ("boards_ja",),
+    "japanese_spam.advertisement_words": ("advertisements_ja",),
+    "japanese_footer.words": ("footers_ja",),
+}
 CURATIONS: dict[str, Callable[[Path, Path], tuple[Curate, Curate]]] = {
     "dedup/minhash.threads": lambda corpus, other: tuple(curate(corpus, dedup=MinHash(threads=n)) for n in (1, 3)),
     "dedup/exact.threads": lambda corpus, other: tuple(curate(corpus, dedup=Exact(threads=n)) for n in (1, 3)),
@@ -127,6 +160,11 @@ CURATIONS: dict[str, Callable[[Path, Path], tuple[Curate, Curate]]] = {
         curate(corpus, filter={"repetition": Repetition(threads=n)}) for n in (1, 3)
     ),
     "engine/local.workers": lambda corpus, other: tuple(curate(corpus, engine=LocalEngine(workers=n)) for n in (1, 2)),
+    "filter/japanese_quality.threads": lambda corpus, other: tuple(
+        curate(corpus, filter={"japanese_quality": JapaneseQuality(**loose(JapaneseQuality), threads=n)})
+        for n in (1, 3)
+    ),
+    **{f"filter/{name}": curate_with_lists(*name.split("."), *files) for name, files in LISTS.items()},
     "source/files.path": lambda corpus, other: (curate(corpus), curate(other)),
     "source/files.max_ratio": lambda corpus, other: tuple(
         curate(corpus, source=Files(path=str(corpus), max_ratio=n)) for n in (200, 999)

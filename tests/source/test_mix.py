@@ -10,6 +10,7 @@ from typing import Any
 import datasets
 import pyarrow as pa
 import pytest
+import tokenizers
 
 from konomi.faults import KonomiError
 from konomi.source import Rows, _mixing
@@ -81,6 +82,26 @@ def test_shares_of_characters_hold_to_within_the_longest_row() -> None:
     for row in rows_of(mix):
         given_so_far[row["source"]] += len(row["text"])
         assert abs(given_so_far["long"] - given_so_far["short"] / 3) <= 450
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with a tokenizer that takes words apart at blanks."""
+    folder = tmp_path_factory.mktemp("tokenizer")
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel({"?": 0}, unk_token="?"))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    made.enable_truncation(2)
+    made.save(str(folder / "tokenizer.json"))
+    return str(folder)
+
+
+def test_shares_of_tokens_are_those_of_a_tokenizer(tokenizer: str) -> None:
+    sources = {"many": Given(["a b c d e f"] * 400), "few": Given(["abcdefghijkl mnopqrstuvwx"] * 900)}
+    mix = Mix(sources=sources, weights={"many": 1, "few": 1}, measure=Measure.tokens, tokenizer=tokenizer)
+    assert list(mix.check()) == []
+    counted = Counter(row["source"] for row in rows_of(mix))
+    assert counted["few"] == pytest.approx(3 * counted["many"], abs=3) and sum(counted.values()) > 1100
+    assert set(mix.depends()["tokenizer"]) <= set("0123456789abcdef")
 
 
 def test_the_mix_is_the_same_however_the_rows_come_in() -> None:
@@ -203,6 +224,9 @@ class Pairs(Given):
         ({"weights": {"a": 0, "b": 0}}, "weights", "no source is left"),
         ({"epochs": {"a": float("inf")}}, "epochs.a", "at least 0"),
         ({"rows": -1}, "rows", "below 0"),
+        ({"measure": Measure.tokens}, "tokenizer", "nothing says what a token is"),
+        ({"measure": Measure.tokens, "tokenizer": "./nowhere"}, "tokenizer", "no tokenizer.json in ./nowhere"),
+        ({"tokenizer": "org/name"}, "tokenizer", "is not used, because measure=characters"),
         ({"column": "text"}, "column", "a column text of its own"),
         ({"sources": {**given(a=1), "pairs": Pairs(["x"])}}, "sources", "a gives text, pairs gives preference"),
     ],

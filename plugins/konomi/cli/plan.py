@@ -64,6 +64,7 @@ def text(plan: Plan, command: str = "") -> str:
             lines.append(f"  {'':<{width}}    made with {step.made_with}; refresh={step.name} makes it anew")
         if cost := _cost(step):
             lines.append(f"  {'':<{width}}    cost: {cost}")
+        lines += [f"  {'':<{width}}    note: {note}" for note in ([] if step.cached else _advice(step))]
     if plan.pruned:
         lines.append(f"  nothing needs: {', '.join(plan.pruned)}")
     if note := unnamed_model(plan):
@@ -99,6 +100,14 @@ def _cost(step: Step) -> str:
 
     said = [counted(cost.documents, "documents"), counted(cost.tokens, "tokens"), counted(cost.flops, "FLOPs")]
     return "; ".join([", ".join(part for part in said if part), *advice(cost)]).strip("; ")
+
+
+def _advice(step: Step) -> list[str]:
+    """Return what the plugins of a stage have to say that is no fault."""
+    from konomi.recipe.build import plugins_in
+
+    parts = [part for _, part in plugins_in(step.stage, "") if hasattr(part, "advice")]
+    return [note for part in parts for note in part.advice()]
 
 
 def to_json(plan: Plan) -> dict[str, Any]:

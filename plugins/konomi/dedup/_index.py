@@ -9,6 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from konomi import registry
 from konomi.faults import Fault, Faults
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ class Index:
 
     folder: Path
     documents: int
-    content: str
-    """A hash of the arrays' and the names' bytes."""
 
     def array(self, name: str) -> NDArray[Any]:
         """Return one of the arrays, of m rows; it stays on disk."""
@@ -65,6 +64,7 @@ def write(
     pq.write_table(table, folder / NAMES, compression="zstd", row_group_size=NAME_ROWS)
     made = {
         "plugin": plugin,
+        "version": _version(plugin),
         "options": dict(options),
         "documents": len(names),
         "content": _content(folder, arrays),
@@ -98,6 +98,12 @@ def opened(against: Sequence[str], plugin: str, options: Mapping[str, Any]) -> l
     return [item for item in found if isinstance(item, Index)]
 
 
+def contents(against: Sequence[str], plugin: str) -> list[list[str]]:
+    """Return what each folder holds of a plugin, for the key; an index that does not fit is `faults`' to tell."""
+    found = [[_read(path) for path in _configurations(Path(given))] for given in against]
+    return [[str(made["content"]) for made in held if made and made["plugin"] == plugin] for held in found]
+
+
 def _opened(given: str, plugin: str, options: Mapping[str, Any]) -> Index | Fault:
     """Return the index of a plugin in a folder or below it."""
     held = {path: made for path in _configurations(Path(given)) if (made := _read(path)) is not None}
@@ -110,11 +116,18 @@ def _opened(given: str, plugin: str, options: Mapping[str, Any]) -> Index | Faul
         listed = " or ".join(str(path.parent) for path in own)
         return Fault("against", f"{given} holds {len(own)} indexes of {plugin}", f"give one of them: {listed}")
     path, made = next(iter(own.items()))
+    if made["version"] != _version(plugin):
+        what = f"{path.parent} was made by version {made['version']} of {plugin} (here {_version(plugin)})"
+        return Fault("against", what, "make that index again")
     if differing := [name for name, value in options.items() if made["options"].get(name) != value]:
         told = ", ".join(f"{name}={made['options'].get(name)} (here {options[name]})" for name in differing)
         hint = "type " + " ".join(f"{name}={made['options'].get(name)}" for name in differing)
         return Fault("against", f"{path.parent} was made with {told}", f"{hint}, or make that index again")
-    return Index(path.parent, int(made["documents"]), str(made["content"]))
+    return Index(path.parent, int(made["documents"]))
+
+
+def _version(plugin: str) -> int:
+    return registry.get_entry(*plugin.split("/")).version
 
 
 def _configurations(folder: Path) -> list[Path]:
@@ -127,7 +140,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         made = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    wanted = {"plugin", "options", "documents", "content"}
+    wanted = {"plugin", "version", "options", "documents", "content"}
     return made if isinstance(made, dict) and wanted <= set(made) else None
 
 

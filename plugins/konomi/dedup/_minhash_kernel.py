@@ -40,7 +40,7 @@ def minima(shingles: Array, ends: Array, factors: Array, masks: Array, signature
     """Fill `signatures` (n, k): the least value of each permutation over the shingles of each document.
 
     The shingles' hashes are random 32-bit numbers, so that under any permutation each is the least with equal chance.
-    Permutations a·x + b would hang together: of texts of some 40 shingles whose Jaccard similarity is 0.7 they found 2 %
+    Permutations a·x + b would hang together: of pairs of 40 shingles with a Jaccard similarity of 0.7 they found 2 %
     more than the curve says.
     """
     start = 0

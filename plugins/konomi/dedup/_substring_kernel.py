@@ -98,7 +98,7 @@ def firsts(hashes: Array, valid: Array, first: Array) -> None:
 @compiled
 def same(text: Array, one: int, other: int, length: int) -> Any:
     """Tell whether two runs of bytes are equal."""
-    for index in range(length):
+    for index in range(length):  # noqa: SIM110  # numba compiles no generator
         if text[one + index] != text[other + index]:
             return False
     return True

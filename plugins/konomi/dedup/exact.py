@@ -70,7 +70,7 @@ class Exact:
     def depends(self) -> Mapping[str, Any]:
         from importlib.metadata import version
 
-        read = {"against": [index.content for index in self._earlier()]} if self.against else {}
+        read = {"against": _index.contents(self.against, ID)} if self.against else {}
         return read if self.equal is Equal.bytes else {"pyarrow": version("pyarrow"), **read}
 
     def find(self, corpus: Corpus) -> Duplicates:

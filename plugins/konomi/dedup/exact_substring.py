@@ -28,12 +28,12 @@ LEAST = 16
 @register("dedup", "exact_substring")
 @dataclass(frozen=True)
 class ExactSubstring:
-    """Cut passages out that stand elsewhere in the corpus, byte by byte the same (ExactSubstr; Lee+ 2022, section 4.1).
+    """Cut out passages that stand elsewhere in the corpus, byte by byte (ExactSubstr; Lee+ 2022, 4.1).
 
     Every run of `length` bytes that occurs a second time is cut, whatever it begins and ends with, and so is every
     longer one; cuts begin and end between characters. In place of a suffix array, windows are chosen by winnowing
-    (Schleimer+ 2003), which any two equal runs share, sorted on disk, and compared with the text, which is written there
-    once uncompressed. All documents are kept; one that is a copy as a whole is left without text.
+    (Schleimer+ 2003), which any two equal runs share, sorted on disk, and compared with the text, which is
+    written there once uncompressed. All documents are kept; one that is a copy as a whole is left without text.
 
     >>> import pathlib, tempfile, pyarrow as pa, pyarrow.parquet as pq
     >>> shard = pathlib.Path(tempfile.mkdtemp()) / "texts.parquet"

@@ -12,7 +12,7 @@ from konomi.registry import register
 @register("dedup", "lines")
 @dataclass(frozen=True)
 class Lines(Passages):
-    """Cut lines out that stand in several documents: menus, notices, headers (as CCNet does; Wenzek+ 2020, section 3.1).
+    """Cut lines out that stand in several documents: menus, notices, headers (after CCNet; Wenzek+ 2020, 3.1).
 
     Lines are equal where they have the same letters and digits, but for the case of ASCII letters, white space and
     punctuation. CCNet and Dolma (Soldaini+ 2024) compare paragraphs that are lines. All documents are kept.

@@ -32,7 +32,7 @@ Tried on 8,000 pages of which 80 % is template, with 300 planted near-duplicates
 """
 
 HELD_BYTES = 32 << 20
-STAR_DOCUMENTS = 1 << 16
+STAR_DOCUMENTS = 1 << 14
 """Signatures, and documents on the walk, after which what lies on disk is let go of by this process' memory."""
 
 ID = "dedup/minhash"
@@ -143,7 +143,9 @@ class MinHash:
         return float(1 - (1 - similarity**self.rows_per_band) ** self.num_bands)
 
     def depends(self) -> Mapping[str, Any]:
-        return {"against": [index.content for index in self._earlier()]} if self.against else {}
+        from konomi.dedup._index import contents
+
+        return {"against": contents(self.against, ID)} if self.against else {}
 
     def find(self, corpus: Corpus) -> Duplicates:
         import tempfile

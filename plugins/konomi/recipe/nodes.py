@@ -219,11 +219,17 @@ class Node:
         """Return the node; where a group takes several, under its own name, so that a list of them keeps its order."""
         if (group_ or self.kind) != self.kind or (_is_many(self.kind) and not _stands_alone(self.kind)):
             node: Any = {self.name: _filled(twin(self.entry), self.values)}
-            if len(listed := [*defaults_list(self.entry.cls, self.name), *self.defaults]) > 1:
+            own = [_inside(item, self.name) for item in self.defaults]
+            if len(listed := [*defaults_list(self.entry.cls, self.name), *own]) > 1:
                 node["defaults"] = listed
             return OmegaConf.create(node)
         listed = [*defaults_list(self.entry.cls), *self.defaults]
         return _filled(twin(self.entry, listed if len(listed) > 1 else None), self.values)
+
+
+def _inside(item: Any, name: str) -> Any:
+    """Return an entry of a preset's defaults list as it is said from one level above: below the preset's name."""
+    return {key.replace("@", f"@{name}.", 1): value for key, value in item.items()} if isinstance(item, dict) else item
 
 
 class _Stored(ConfigNode):  # type: ignore[misc]

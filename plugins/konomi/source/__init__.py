@@ -1,6 +1,6 @@
 """Sources: where rows come from, in one of TRL's formats.
 
-source.files · source.hub · source.python_docs · source.japanese_sample · source.artifact
+source.files · source.hub · source.warc · source.mix · source.artifact · source.python_docs · source.japanese_sample
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Source(Protocol):
 
     `depends()` gives what shapes the rows beside the options: the content of files, a revision, a version. A source
     that knows its columns at plan time says them in `columns_known() -> Sequence[str] | None`.
+    `advice() -> Iterable[str]`, where a source has it, says at plan time what is no fault and yet may not be meant.
 
     `parts() -> Sequence[Rows]`, where a source has it, gives the rows of `load()` in independent pieces: joined in
     order they are the same rows. Each can be pickled, so that another process reads it. Raises what `load()` raises.

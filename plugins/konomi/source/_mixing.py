@@ -7,8 +7,9 @@ its longest row. Times are known table by table, so that the merge is a sort and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from konomi.faults import KonomiError
@@ -22,8 +23,50 @@ if TYPE_CHECKING:
 BATCH_ROWS = 1000
 
 
-def lengths(table: pa.Table, columns: Sequence[str]) -> NDArray[np.int64]:
-    """Return the characters of text in each row, shape (n,): in the format's columns, or in all where it has none."""
+Count = Callable[["pa.Array"], "pa.Array"]
+"""From texts to a number for each; null where a text is."""
+
+
+def characters(texts: pa.Array) -> pa.Array:
+    """Return the characters of each text."""
+    import pyarrow.compute as pc
+
+    return pc.utf8_length(texts)
+
+
+def tokens(tokenizer: Path) -> Count:
+    """Return what counts the tokens of texts by a `tokenizer.json`, without special tokens."""
+    import pyarrow as pa
+    from tokenizers import Tokenizer
+
+    loaded = Tokenizer.from_file(str(tokenizer))
+    loaded.no_truncation()
+
+    def count(texts: pa.Array) -> pa.Array:
+        encoded = loaded.encode_batch_fast([text or "" for text in texts.to_pylist()], add_special_tokens=False)
+        return pa.array([len(one) for one in encoded], pa.int64())
+
+    return count
+
+
+def tokenizer_file(name: str) -> Path:
+    """Return the `tokenizer.json` of a folder or of a repository of the hub; raises `KonomiError` without one."""
+    local = Path(name).expanduser()
+    found = local / "tokenizer.json" if local.is_dir() else local
+    if found.is_file():
+        return found
+    if local.exists() or name.count("/") > 1 or name.startswith((".", "/", "~")):
+        raise KonomiError(f"there is no tokenizer.json in {name}")
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(name, "tokenizer.json"))
+    except Exception as error:  # the client's transport has changed with its releases, and so have its errors
+        raise KonomiError(f"{name} gives no tokenizer.json: {type(error).__name__}: {error}") from error
+
+
+def lengths(table: pa.Table, columns: Sequence[str], count: Count = characters) -> NDArray[np.int64]:
+    """Return what is counted of the text in each row, shape (n,): in the format's columns, in all where it has none."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -33,9 +76,9 @@ def lengths(table: pa.Table, columns: Sequence[str]) -> NDArray[np.int64]:
     for name in columns or table.column_names:
         column = table.column(name).combine_chunks()
         if is_.is_string(column.type) or is_.is_large_string(column.type):
-            total += pc.fill_null(pc.utf8_length(column), 0).to_numpy(zero_copy_only=False)
+            total += pc.fill_null(count(column), 0).to_numpy(zero_copy_only=False)
         elif holds_conversations(column.type):
-            sizes = pc.fill_null(pc.utf8_length(pc.struct_field(pc.list_flatten(column), "content")), 0)
+            sizes = pc.fill_null(count(pc.struct_field(pc.list_flatten(column), "content")), 0)
             of_row = pc.list_parent_indices(column).to_numpy(zero_copy_only=False)
             np.add.at(total, of_row, pa.array(sizes).to_numpy(zero_copy_only=False))
     return total
@@ -58,8 +101,8 @@ class Stream:
     name: str
     rows: Iterable[pa.Table]
     epochs: float
-    by_rows: bool
-    """Whether a row counts as one, or as its characters."""
+    count: Count | None
+    """What a text counts; None where each row counts as one."""
     needed: Sequence[str]
     """Columns of the format."""
     seed: int
@@ -103,7 +146,9 @@ class Stream:
         """Return what each row counts; at least one, so that a stream of empty texts ends."""
         import numpy as np
 
-        return np.ones(table.num_rows, np.int64) if self.by_rows else np.maximum(lengths(table, self.needed), 1)
+        if self.count is None:
+            return np.ones(table.num_rows, np.int64)
+        return np.maximum(lengths(table, self.needed, self.count), 1)
 
 
 def with_weights(streams: Sequence[Stream]) -> list[tuple[Stream, float]]:
@@ -210,19 +255,19 @@ def _ordered(parts: Sequence[tuple[str, pa.Table, NDArray[np.float64]]], schema:
     return whole.combine_chunks().take(pa.array(order))
 
 
-def limited(tables: Iterable[pa.Table], needed: Sequence[str], rows: int, characters: int) -> Iterator[pa.Table]:
-    """Yield tables up to so many rows, and up to the row that reaches so many characters; 0 sets no limit."""
+def limited(tables: Iterable[pa.Table], needed: Sequence[str], rows: int, most: int) -> Iterator[pa.Table]:
+    """Yield tables up to so many rows, and up to the row that reaches `most` characters; 0 sets no limit."""
     import numpy as np
 
-    left_rows, left_characters = rows, characters
+    left_rows, left_characters = rows, most
     for table in tables:
         if rows:
             table = table.slice(0, left_rows)
-        if characters:
+        if most:
             reached = np.cumsum(lengths(table, needed))
             table = table.slice(0, int(np.searchsorted(reached, left_characters)) + 1)
             left_characters -= int(reached[table.num_rows - 1]) if table.num_rows else 0
         yield table
         left_rows -= table.num_rows
-        if (rows and left_rows <= 0) or (characters and left_characters <= 0):
+        if (rows and left_rows <= 0) or (most and left_characters <= 0):
             return

@@ -49,8 +49,9 @@ class Reading:
     max_record_bytes: int = 16 << 20
     max_ratio: int = 200
 
-    def too_large(self) -> Bad:
-        return Bad("record too large", f"is larger than max_record_bytes={self.max_record_bytes}; raise it if meant")
+    def too_large(self, instead: str = "") -> Bad:
+        what = f"is larger than max_record_bytes={self.max_record_bytes}; raise it if meant"
+        return Bad("record too large", what + instead)
 
 
 Record = tuple[int, dict[str, Any] | Bad]
@@ -409,6 +410,7 @@ def _texts(chunks: Iterator[bytes], reading: Reading) -> Iterator[Record]:
                 text = line if isinstance(line, Bad) else _decode(line, reading)
                 yield row, text if isinstance(text, Bad) else {"text": text}
         return
+    unit = ", or take less for a document: text_unit=line"
     held: list[str] = []
     start, size, bad = 1, 0, None
     for row, line in _lines(chunks, reading):
@@ -421,7 +423,7 @@ def _texts(chunks: Iterator[bytes], reading: Reading) -> Iterator[Record]:
             continue
         size += len(line) + 1 if isinstance(line, bytes) else 0
         if isinstance(text, Bad) or size > reading.max_record_bytes:
-            bad, held = bad or (text if isinstance(text, Bad) else reading.too_large()), []
+            bad, held = bad or (text if isinstance(text, Bad) else reading.too_large(unit)), []
         elif not bad:
             held.append(text)
     if bad or any(map(str.strip, held)):

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from konomi.source._records import Reading
     from konomi.source._tables import Problems
 
+LARGE_TEXT_BYTES = 4 << 20
+"""Size above which a text is hardly one document: the longest novels have as many."""
+
 
 @register("source", "files")
 @dataclass(frozen=True)
@@ -83,6 +86,19 @@ class Files:
     def columns_known(self) -> Sequence[str] | None:
         layout = self.peek()[0]
         return list(layout.types) if layout else None
+
+    def advice(self) -> Iterable[str]:
+        """Tell of a large text that is read as one document."""
+        if self.text_unit is not TextUnit.file:
+            return
+        for file in self._files():
+            size = file.path.stat().st_size
+            if file.type is FileType.text and size > LARGE_TEXT_BYTES:
+                yield (
+                    f"{file.path} ({size / 1e6:.0f} MB) is read as one document;"
+                    " source.text_unit=line takes each line as one, paragraph what stands between blank lines"
+                )
+                return
 
     def depends(self) -> Mapping[str, Any]:
         from konomi.store.content import file_hash

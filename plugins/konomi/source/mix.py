@@ -6,23 +6,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from konomi.faults import Fault, did_you_mean
-from konomi.fields import UNKNOWN, choices
+from konomi.faults import Fault, KonomiError, did_you_mean
+from konomi.fields import NOT_IN_KEY, UNKNOWN, choices
 from konomi.registry import register
 from konomi.source import FORMATS, Rows, Source
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from konomi.source._mixing import Stream
+    from konomi.source._mixing import Count
 
 
 class Measure(Enum):
     """What weights are shares of."""
 
     characters = "characters"
+    tokens = "tokens"
     rows = "rows"
 
 
@@ -62,7 +63,9 @@ class Mix:
     """Share of each source, in any unit: `source.weights.english=3 source.weights.japanese=7`. None for all: every
     source is read to its end."""
     measure: Measure = Measure.characters
-    """What weights are shares of: `characters` of text, or `rows`."""
+    """What weights are shares of: `characters` of text, `tokens` of the `tokenizer`, or `rows`."""
+    tokenizer: str = field(default="", metadata=NOT_IN_KEY)
+    """What tokens are counted by: a folder or a repository of the hub with a `tokenizer.json`, which is in the key."""
     epochs: dict[str, float] = field(default_factory=dict)
     """How many times a source is read, 1 where it is not named. A part of a time takes rows by a hash."""
     stopping: Stopping = Stopping.first_exhausted
@@ -94,7 +97,22 @@ class Mix:
         for name in ("rows", "characters"):
             if getattr(self, name) < 0:
                 yield Fault(name, f"{getattr(self, name)} is below 0")
+        yield from self._check_tokenizer()
         yield from self._check_columns()
+
+    def _check_tokenizer(self) -> Iterator[Fault]:
+        from konomi.source._mixing import tokenizer_file
+
+        if self.measure is not Measure.tokens:
+            if self.tokenizer:
+                yield Fault("tokenizer", f"is not used, because measure={self.measure.name}", "type measure=tokens")
+        elif not self.tokenizer:
+            yield Fault("tokenizer", "nothing says what a token is", "type tokenizer=ORG/NAME or tokenizer=FOLDER")
+        else:
+            try:
+                tokenizer_file(self.tokenizer)
+            except KonomiError as error:
+                yield Fault("tokenizer", str(error))
 
     def _check_columns(self) -> Iterator[Fault]:
         formats = {name: source.format() for name, source in self.sources.items() if source is not None}
@@ -121,6 +139,13 @@ class Mix:
         names = dict.fromkeys(name for columns in found for name in columns or ())
         return [*names, *([self.column] if self.column else [])]
 
+    def depends(self) -> Mapping[str, Any]:
+        from konomi.source._mixing import tokenizer_file
+        from konomi.store.content import file_hash
+
+        counts = self.measure is Measure.tokens and self.tokenizer
+        return {"tokenizer": file_hash(tokenizer_file(self.tokenizer)) if counts else None}
+
     def load(self) -> Rows:
         return Rows(partial(self._read, {name: source.load() for name, source in self._live().items()}))
 
@@ -131,10 +156,13 @@ class Mix:
         return {name: source for name, source in self.sources.items() if self._is_read(name)}
 
     def _read(self, loaded: Mapping[str, Iterable[pa.Table]], dropped: dict[str, int]) -> Iterator[pa.Table]:
-        from konomi.source._mixing import limited, merged, with_weights
+        from konomi.source._mixing import Stream, limited, merged, with_weights
 
         needed = FORMATS[self.format()]
-        streams = [self._stream(name, rows, needed) for name, rows in loaded.items()]
+        count = self._count()
+        streams = [
+            Stream(name, rows, self.epochs.get(name, 1), count, needed, self.seed) for name, rows in loaded.items()
+        ]
         if self.weights:
             weighted, stopping = [(stream, self.weights[stream.name]) for stream in streams], self.stopping
         else:
@@ -145,7 +173,9 @@ class Mix:
             for reason, count in getattr(rows, "dropped", {}).items():
                 dropped[f"{name}: {reason}"] = count
 
-    def _stream(self, name: str, rows: Iterable[pa.Table], needed: Sequence[str]) -> Stream:
-        from konomi.source._mixing import Stream
+    def _count(self) -> Count | None:
+        from konomi.source._mixing import characters, tokenizer_file, tokens
 
-        return Stream(name, rows, self.epochs.get(name, 1), self.measure is Measure.rows, needed, self.seed)
+        if self.measure is Measure.tokens:
+            return tokens(tokenizer_file(self.tokenizer))
+        return None if self.measure is Measure.rows else characters

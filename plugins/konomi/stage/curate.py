@@ -124,6 +124,11 @@ class Curate:
             return
         if self.test_by and self.test_by not in known:
             yield Fault("test_by", f"the source has no column {self.test_by}", did_you_mean(self.test_by, known))
+        for name, filter_ in self.filter.items():
+            for column in getattr(filter_, "columns", ()):
+                if column not in known:
+                    hint = did_you_mean(column, known)
+                    yield Fault(f"filter.{name}", f"judges the column {column}, which the source does not have", hint)
         if self.index_names and self.index_names not in known:
             hint = did_you_mean(self.index_names, known)
             yield Fault("index_names", f"the source has no column {self.index_names}", hint)
