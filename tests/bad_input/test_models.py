@@ -88,7 +88,7 @@ CASES = (
     model("a configuration that is a list", holding(CONFIG, "[]"), says=("tokens.model.name_or_path: model/config.json is no JSON object", "fetch the model anew")),
     model("a configuration that is empty", holding(CONFIG, ""), says=("tokens.model.name_or_path: model/config.json is no JSON object", "fetch the model anew")),
     model("an architecture that there is none of", saying(CONFIG, model_type="konomi9"), says=("tokens.model.name_or_path: model/config.json says model_type konomi9, which the installed transformers does", "a newer one may: pip install -U transformers")),
-    model("a configuration without its type", saying(CONFIG, model_type=None, architectures=None), says=("tokens.model.name_or_path: model/config.json says no model_type", "a causal model of transformers says one, such as llama")),
+    model("a configuration without its type", saying(CONFIG, model_type=None, architectures=None), says=("tokens.model.name_or_path: model/config.json says no model_type", "a model of transformers says one, such as llama")),
     model("a model that is not causal", saying(CONFIG, **SLOW), says=("tokens.model.name_or_path: model/config.json says model_type t5, which is no causal language model", "choose one that generates text")),
     model("an adapter in place of a model", without(CONFIG, WEIGHTS), holding("adapter_config.json", "{}"), says=("tokens.model.name_or_path: model has an adapter (adapter_config.json)", "an adapter is not a model: merge it into its base first")),
     model("weights that are not there", without(WEIGHTS), says=("tokens.model.name_or_path: model has no *.safetensors, and other weight files can run code", "convert it: load it where you trust it, then save_pretrained(…)")),

@@ -86,10 +86,10 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (tmp_path / name / "part-1.jsonl.gz").write_bytes(gzip.compress(lines))
         (tmp_path / name / "part-2.jsonl.zst").write_bytes(zstandard.compress(lines))
     for name in ("crawl", "crawl/sample", "2024-10", "ja", "en"):
-        (tmp_path / name).mkdir()
+        (tmp_path / name).mkdir(exist_ok=True)
         pq.write_table(pa.Table.from_pylist([ROWS["texts"]] * 20), tmp_path / name / "a.parquet")
-    for name in ("books/a.jsonl.gz", "lists/ng.txt"):
-        (tmp_path / name).parent.mkdir()
+    for name in ("books", "lists"):
+        (tmp_path / name).mkdir(exist_ok=True)
     (tmp_path / "books" / "a.jsonl.gz").write_bytes(gzip.compress(json.dumps(ROWS["texts"]).encode()))
     (tmp_path / "lists" / "ng.txt").write_text("言葉\n", encoding="utf-8")
     page = response("https://a.example/", f"<p>{ROWS['texts']['text']}</p>".encode())

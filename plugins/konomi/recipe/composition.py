@@ -236,7 +236,7 @@ def _no_key(given: str, key: str, node: Any, missing: str, cfg: DictConfig) -> F
         above = key[: key.index(f".{missing}")]
         return Fault(given, f"{above} is a value, nothing is below it", f"type {above}=…")
     held = sorted({place.kind for place in places(cfg)})
-    if node is cfg and missing in registry.kinds():
+    if node is cfg and missing in registry.kinds() and not _holders(missing, cfg):
         return Fault(given, f"no stage of this recipe holds a {missing}", f"they hold: {', '.join(held)}")
     keys = [str(name) for name in node if name not in ("plugin", "defaults", "hydra")]
     plugin = OmegaConf.select(node, "plugin", default=None)
@@ -259,10 +259,15 @@ def _elsewhere(kind: str, name: str) -> str:
 
 def _among(word: str, keys: list[str], cfg: DictConfig) -> str:
     stages = [str(name) for name in cfg if name != "hydra"]
-    holders = [name for name in stages if isinstance(cfg[name], DictConfig) and word in cfg[name]]
+    holders = _holders(word, cfg)
     if holders and word not in stages and set(keys) >= set(stages):
         return f"it is an option of {' and of '.join(holders)}: type {holders[0]}.{word}=…"
     return did_you_mean(word, keys)
+
+
+def _holders(word: str, cfg: DictConfig) -> list[str]:
+    """Return the stages that have an option of this name."""
+    return [str(name) for name in cfg if isinstance(cfg[name], DictConfig) and name != "hydra" and word in cfg[name]]
 
 
 def _deepest(cfg: DictConfig, key: str) -> tuple[Any, str | None]:
