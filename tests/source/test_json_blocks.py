@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from konomi.faults import KonomiError
-from konomi.source import _json_blocks, _records
+from konomi.source import _bytes, _json_blocks
 from konomi.source._options import OnError
 from konomi.source.files import Files
 
@@ -113,7 +113,7 @@ def test_any_order_of_lines_in_blocks_of_any_size(seed: int, tmp_path: Path, mon
     body = (HEAD * 40 + "\n".join(lines)).encode()
     path = tmp_path / "a.jsonl.gz" if seed % 2 else tmp_path / "a.jsonl"
     path.write_bytes(gzip.compress(body)[: -9 if seed == 5 else None] if seed % 2 else body)
-    monkeypatch.setattr(_records, "CHUNK", source.choice([64, 700, 5000, 1 << 20]))
+    monkeypatch.setattr(_bytes, "CHUNK", source.choice([64, 700, 5000, 1 << 20]))
     fast, careful = both(path, monkeypatch)
     assert fast[:2] == careful[:2]
     assert fast[2] == careful[2]
@@ -146,7 +146,7 @@ def test_other_encodings_and_line_ends(encoding: str, tmp_path: Path, monkeypatc
 def test_a_line_of_many_blocks_beyond_the_limit_is_one_bad_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(HEAD * 40 + '{"text": "' + "x" * 9000 + '"}\n{"text": "after"}\n')
-    monkeypatch.setattr(_records, "CHUNK", 512)
+    monkeypatch.setattr(_bytes, "CHUNK", 512)
     fast, careful = both(path, monkeypatch)
     assert fast == careful
     assert (fast[0][-1]["text"], fast[1]) == ("after", {"record too large": 1})

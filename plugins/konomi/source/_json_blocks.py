@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from konomi.source._bytes import Bad, Broken, Reading
 from konomi.source._columns import Layout
 from konomi.source._paths import File
-from konomi.source._records import Bad, Broken, Reading, encoding_of, json_line_records, line_blocks
+from konomi.source._records import encoding_of, json_line_records, line_blocks
 from konomi.source._tables import Problems, tables
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from konomi.faults import KonomiError
+from konomi.source._bytes import RATIO_FREE_BYTES, Bad, Reading
 from konomi.source._columns import Layout
 from konomi.source._paths import File
-from konomi.source._records import RATIO_FREE_BYTES, Bad, Reading
 from konomi.source._tables import Problems, conform
 
 if TYPE_CHECKING:

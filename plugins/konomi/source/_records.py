@@ -11,47 +11,15 @@ import csv
 import itertools
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
-from konomi.faults import KonomiError
+from konomi.source._bytes import Bad, Broken, Reading, file_chunks
 from konomi.source._options import FileType, TextUnit
 from konomi.source._paths import File
 
-CHUNK = 1 << 20
-COMPRESSED_PIECE = 1 << 10
-"""Compressed bytes taken at once: the most extreme zstd block makes 32 MB of them, gzip 1 MB."""
 LFS_POINTER = "version https://git-lfs"
-GZIP = 31
-"""zlib's window size (15) and its mark for a gzip header (16)."""
-RATIO_FREE_BYTES = 16 << 20
-"""Expansion is not judged below this size: a short file of blanks is no bomb."""
 WIDE_ENCODINGS = ("utf-16", "utf-32")
 """Encodings in which a byte 10 need not be a line's end: such a file is transcoded as a stream."""
-
-
-@dataclass(frozen=True)
-class Bad:
-    """A row that cannot be read."""
-
-    reason: str
-    """A few words to count by."""
-    what: str
-    """What was found, and what was expected."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How files are read."""
-
-    encoding: str = "utf-8"
-    text_unit: TextUnit = TextUnit.file
-    max_record_bytes: int = 16 << 20
-    max_ratio: int = 200
-
-    def too_large(self, instead: str = "") -> Bad:
-        what = f"is larger than max_record_bytes={self.max_record_bytes}; raise it if meant"
-        return Bad("record too large", what + instead)
 
 
 Record = tuple[int, dict[str, Any] | Bad]
@@ -75,80 +43,12 @@ def records(file: File, reading: Reading) -> Iterator[Record]:
         yield row + 1, broken.bad
 
 
-class Broken(Exception):
-    """The rest of the file cannot be read."""
-
-    def __init__(self, reason: str, what: str) -> None:
-        super().__init__(what)
-        self.bad = Bad(reason, what)
-
-
 class _BadLine(Exception):
     """One line cannot be read; the next one may be."""
 
     def __init__(self, bad: Bad) -> None:
         super().__init__(bad.what)
         self.bad = bad
-
-
-def file_chunks(file: File, reading: Reading) -> Iterator[bytes]:
-    """Yield a file's bytes, decompressed, refusing one that expands beyond all measure."""
-    with file.path.open("rb") as raw:
-        if not file.compression:
-            yield from iter(lambda: raw.read(CHUNK), b"")
-            return
-        size, total = file.path.stat().st_size, 0
-        for chunk in _gathered(_decompressed(raw, file.compression)):
-            total += len(chunk)
-            if total > max(RATIO_FREE_BYTES, reading.max_ratio * size):
-                raise KonomiError(
-                    f"{file.path}: {size} bytes expand to more than {total}, over {reading.max_ratio} times their size;"
-                    " if this is meant, raise max_ratio"
-                )
-            yield chunk
-
-
-def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield small pieces joined to chunks."""
-    held, size = [], 0
-    try:
-        for piece in pieces:
-            held.append(piece)
-            size += len(piece)
-            if size >= CHUNK:
-                yield b"".join(held)
-                held, size = [], 0
-    except Broken:
-        if held:
-            yield b"".join(held)
-        raise
-    if held:
-        yield b"".join(held)
-
-
-def _decompressed(raw: BinaryIO, compression: str) -> Iterator[bytes]:
-    """Yield what a gzip or zstd stream of any number of members holds, up to the byte where it is damaged."""
-    import zlib
-
-    import zstandard
-
-    def member() -> Any:
-        return zlib.decompressobj(GZIP) if compression == "gzip" else zstandard.ZstdDecompressor().decompressobj()
-
-    engine = None
-    while piece := raw.read(COMPRESSED_PIECE):
-        # A gzip file may be padded with zeros, and no member begins with one.
-        while piece := piece if engine else piece.lstrip(b"\0"):
-            engine = engine or member()
-            try:
-                chunk = engine.decompress(piece)
-            except (zlib.error, zstandard.ZstdError) as error:
-                raise Broken("damaged file", f"cannot be read: {error}") from error
-            if chunk:
-                yield chunk
-            piece, engine = (engine.unused_data, None) if engine.eof else (b"", engine)
-    if engine:
-        raise Broken("damaged file", f"cannot be read: the {compression} stream ends too early")
 
 
 def _utf8(chunks: Iterator[bytes], reading: Reading) -> Iterator[bytes]:
@@ -182,13 +82,13 @@ def _decode(line: bytes, reading: Reading) -> str | Bad:
         return line.decode(encoding_of(reading))
     except UnicodeDecodeError as error:
         wide = line[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-        guess = "utf-16" if wide else _japaneseencoding_of(line)
+        guess = "utf-16" if wide else _japanese_encoding(line)
         hint = f"; it may be {guess}: encoding={guess}" if guess else "; another encoding is named by encoding=…"
         found = f"byte 0x{line[error.start]:02x} at {error.start} is not {reading.encoding}"
         return Bad(f"not {reading.encoding}", found + hint)
 
 
-def _japaneseencoding_of(line: bytes) -> str | None:
+def _japanese_encoding(line: bytes) -> str | None:
     """Return the older Japanese encoding that the bytes are valid in, where there is just one."""
     fits = []
     for name in ("cp932", "euc_jp"):

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from konomi.faults import KonomiError
+from konomi.source._bytes import Bad
 from konomi.source._columns import INT64, Layout, holds_conversations, is_conversation
 from konomi.source._options import OnError
-from konomi.source._records import Bad
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from konomi.source._bytes import Bad, Broken, Reading, file_chunks
 from konomi.source._pages import Page
 from konomi.source._paths import File
-from konomi.source._records import Bad, Broken, Reading, file_chunks
 
 if TYPE_CHECKING:
     from fastwarc.warc import WarcRecord

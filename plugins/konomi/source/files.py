@@ -18,9 +18,9 @@ from konomi.source._options import FileType, Gives, OnError, TextUnit
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from konomi.source._bytes import Reading
     from konomi.source._columns import Layout
     from konomi.source._paths import File
-    from konomi.source._records import Reading
     from konomi.source._tables import Problems
 
 LARGE_TEXT_BYTES = 4 << 20
@@ -173,9 +173,10 @@ class Files:
 
     def _types(self, file: File) -> dict[str, pa.DataType | None]:
         """Return the types of a file's columns; none where it has no row. Raises at a bad row among the first."""
+        from konomi.source._bytes import Bad
         from konomi.source._columns import PEEK_ROWS, sampled_types, schema_types
         from konomi.source._parquet import parquet_schema
-        from konomi.source._records import Bad, records
+        from konomi.source._records import records
         from konomi.source._tables import Problems
 
         if file.type is FileType.parquet:
@@ -216,6 +217,6 @@ class Files:
         return find(self._patterns(), self.type)[0]
 
     def _reading(self) -> Reading:
-        from konomi.source._records import Reading
+        from konomi.source._bytes import Reading
 
         return Reading(self.encoding, self.text_unit, self.max_record_bytes, self.max_ratio)

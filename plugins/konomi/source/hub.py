@@ -154,9 +154,9 @@ class Hub:
         return layout
 
     def _read_file(self, path: Path, layout: Layout, dropped: dict[str, int]) -> Iterator[pa.Table]:
+        from konomi.source._bytes import Reading
         from konomi.source._parquet import parquet_tables
         from konomi.source._paths import File
-        from konomi.source._records import Reading
         from konomi.source._tables import Problems
 
         # `load` does not bound what the files of a repository expand to, and neither does a part of it

@@ -17,9 +17,9 @@ from konomi.source._options import OnError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from konomi.source._bytes import Bad, Reading
     from konomi.source._columns import Layout
     from konomi.source._paths import File
-    from konomi.source._records import Bad, Reading
     from konomi.source._tables import Problems
 
 COLUMNS = ("text", "url", "date", "language", "record_id")
@@ -150,7 +150,7 @@ class Warc:
 
     def _pages(self, files: Sequence[File], problems: Problems) -> Iterator[tuple[dict[str, Any], Any]]:
         """Yield pages, and count what is none; a damaged file is met here."""
-        from konomi.source._records import Bad
+        from konomi.source._bytes import Bad
         from konomi.source._warc import Skipped, pages
 
         for file in files:
@@ -163,7 +163,7 @@ class Warc:
                     yield row, page
 
     def _reading(self) -> Reading:
-        from konomi.source._records import Reading
+        from konomi.source._bytes import Reading
 
         return Reading(max_record_bytes=self.max_page_bytes, max_ratio=self.max_ratio)
 
