@@ -183,6 +183,21 @@ def test_a_process_that_dies_is_replaced_and_only_its_page_is_lost(
     assert (dropped, len(killed)) == ({"extractor crashed": 1}, 1)
 
 
+def test_what_a_scheduler_sends_to_every_process_costs_no_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = _pages._Worker.ask
+    sent: list[int] = []
+
+    def ask(self: Any, page: _pages.Page) -> None:
+        asked(self, page)
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT):
+            os.kill(self._process.pid, number)
+            sent.append(number)
+
+    monkeypatch.setattr(_pages._Worker, "ask", ask)
+    texts, dropped = read(archive(tmp_path, *(response(f"https://a/{number}", HTML) for number in range(4))))
+    assert (len(texts), dropped, len(sent)) == (4, {}, 16)
+
+
 def test_deep_nesting_and_huge_attributes_are_survived(tmp_path: Path) -> None:
     deep = b"<div>" * 200_000 + b"word"
     wide = b"<p title='" + b"x" * 5_000_000 + b"'>word</p>"

@@ -22,6 +22,10 @@ READY = b"ready"
 """What the process says once it can be asked."""
 MEMORY_BYTES = 4 << 30
 """Address space of the process: a page that needs more is not worth it."""
+NOT_ITS_OWN = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""What a terminal or a scheduler sends to all processes at once: the parent answers it, and closes the pipe.
+
+A page that was lost to it would stay lost."""
 PATIENCE = 20
 """Seconds of the clock that a page may take for each second of computing: a page that waits is ended, too."""
 META_BYTES = 2048
@@ -206,7 +210,8 @@ def main(options: Mapping[str, Any]) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for number in (signal.SIGPROF, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and closes the pipe
+    for number in NOT_ITS_OWN:
+        signal.signal(number, signal.SIG_IGN)
     extract = extractor(options["extractor"], options["favor_precision"])
     write_frame(answers, READY)
     while (request := read_frame(requests)) is not None:
