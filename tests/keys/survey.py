@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,17 @@ def key(stage: Any) -> str:
 
 
 def survey(folder: Path) -> list[Outcome]:
-    """Return the outcome of every mutation of konomi's own plugins, each in every stage that can hold it."""
-    return [outcome for stage in stages(folder) for outcome in of_stage(stage, folder)]
+    """Return the outcome of every mutation of konomi's own plugins, each in every stage that can hold it.
+
+    A stage's own options are changed beside every choice, those of a plugin once in each place where it can stand.
+    """
+    found: list[Outcome] = []
+    tried: set[tuple[type, str, type]] = set()
+    for stage in stages(folder):
+        places = {(type(stage), path, type(plugin)) for path, plugin in plugins_in(stage, "") if path}
+        found += of_stage(stage, folder, {path for _, path, _ in places - tried} | {""})
+        tried |= places
+    return found
 
 
 def stages(folder: Path) -> Iterator[Any]:
@@ -68,10 +77,12 @@ def stages(folder: Path) -> Iterator[Any]:
                         yield dataclasses.replace(plain, **{field.name: plugin})
 
 
-def of_stage(stage: Any, folder: Path) -> Iterator[Outcome]:
-    """Yield the outcome of each mutation of a stage and of the plugins in it."""
+def of_stage(stage: Any, folder: Path, places: Container[str] | None = None) -> Iterator[Outcome]:
+    """Yield the outcome of each mutation of a stage and of the plugins in it, or of those in some `places` of it."""
     before = key(stage)
     for path, plugin in plugins_in(stage, ""):
+        if places is not None and path not in places:
+            continue
         entry = keys.entry_of(plugin)
         unused = set(plugin.unused()) if hasattr(plugin, "unused") else set()
         for field in dataclasses.fields(plugin):
