@@ -182,6 +182,7 @@ def _prepared(table: pa.Table, task: Reading, piece: Piece) -> pa.Table:
 def _unreadable(task: Reading, piece: Piece, row: int) -> None:
     names = " or ".join(FORMATS[task.format])
     if not task.drop_unreadable:
+        row += getattr(task.rows, "first", 0)
         of = f"{piece.name}, row {row}" if piece.name else f"row {row} of the source"
         raise KonomiError(
             f"{of} (counted from 0) has no text: null, or not UTF-8, in {names};"
