@@ -13,9 +13,11 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -24,6 +26,8 @@ import zstandard
 from konomi import search_path
 from konomi.cli import main
 from konomi.compute import ddp
+from konomi.dedup import Corpus
+from konomi.dedup.minhash import MinHash
 from konomi.store import Store
 from konomi.store.names import give
 from konomi.testing.archives import response, zipped
@@ -50,13 +54,23 @@ PLACEHOLDERS = {
     "model.name_or_path=ORG/NAME": "model.name_or_path=models/mine",
     "model.name_or_path=…": "model.name_or_path=models/mine",
     "model.name_or_path=HuggingFaceFW/fineweb-edu-classifier": "model.name_or_path=models/mine",
+    "dedup.encoder=./my-encoder": "dedup.encoder=./models/mine",
     "source.path=ORG/NAME": "source.path=texts",
     "source.path=…": "source.path=pairs",
     "model.revision=v1.0 ": "",
     "source.revision=v1.2 ": "",
+    "store=/shared/konomi": "store=shared",
 }
 """What stands for somebody's own in the documentation, and what the test has for it; a folder has no revision."""
 A_FAULT = "# a fault"
+
+
+def write_indexes(desk: Path) -> None:
+    """Write two indexes of what the crawl has, as curations of it would have left them."""
+    corpus = Corpus((desk / "crawl" / "a.parquet",))
+    names = pa.chunked_array([[f"crawl/a.parquet:{row}" for row in range(corpus.count())]])
+    for name in ("first", "second"):
+        MinHash().index(corpus, np.ones(len(names), np.bool_), names, desk / name / "index")
 
 
 def commands(page: Path) -> list[str]:
@@ -147,6 +161,10 @@ def main_says(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int
 def test_a_command_of_the_documentation_plans(
     words: list[str], expected: int, desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if any("/index" in word for word in words):
+        write_indexes(desk)
+    if "engine=ray" in words and not find_spec("ray"):
+        pytest.skip("needs the extra ray")
     code, said = main_says(words, capsys)
     assert code == expected, said
 

@@ -11,12 +11,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+
+from konomi.testing.archives import response, zipped
 
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.slow
 
+
+SIZED = ("quickstart", "dpo")
+"""Recipes that have a `size`."""
 
 OWN = {"align-dc32e0ee align-cb893b5c": "sft align", "/data/old_runs": "runs"}
 """What the page about the store says of its own keys and folders, and what stands for it here."""
@@ -34,17 +41,41 @@ def _env() -> dict[str, str]:
     return env | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"}
 
 
+def _at_smoke_size(command: str) -> str:
+    words = command.split()
+    return f"{command} size=smoke" if words[1] in ("run", "plan") and words[2] in SIZED else command
+
+
+def _prose(page: str) -> str:
+    """Return a page's paragraphs, a line each, without code, tables, lists and headings."""
+    parts = re.sub(r"```.*?```", "", page, flags=re.DOTALL).split("\n\n")
+    return "\n".join(part.strip().replace("\n", " ") for part in parts if part.strip()[:1].isalpha())
+
+
+def _write_texts_and_crawl(desk: Path) -> None:
+    """Write what the README speaks of: Japanese texts, and a crawl in two languages, as WARC and as Parquet."""
+    prose = sorted((ROOT / "plugins" / "konomi" / "source" / "_japanese_sample").glob("*.md"))
+    documents = [file.read_text(encoding="utf-8") for file in prose]
+    parts = [part for text in documents for part in text.split("\n\n")]
+    lines = "".join(json.dumps({"text": part}, ensure_ascii=False) + "\n" for part in parts)
+    for folder in ("texts", "crawl"):
+        (desk / folder).mkdir(parents=True)
+    (desk / "texts" / "part.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    documents += [_prose(page.read_text(encoding="utf-8")) for page in sorted((ROOT / "docs").glob("*.md"))]
+    pq.write_table(pa.table({"text": documents}), desk / "crawl" / "part.parquet")
+    paragraphs = (text.replace("\n\n", "</p><p>") for text in documents)
+    pages = (f"<article><p>{text}</p></article>".encode() for text in paragraphs)
+    records = [response(f"https://a.example/{number}", page) for number, page in enumerate(pages)]
+    (desk / "crawl" / "part.warc.gz").write_bytes(zipped(records))
+
+
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which every command of the README was typed, at smoke size."""
     desk = tmp_path_factory.mktemp("tour") / "机 の 上"
-    (desk / "texts").mkdir(parents=True)
-    prose = sorted((ROOT / "plugins" / "konomi" / "source" / "_japanese_sample").glob("*.md"))
-    rows = ({"text": part} for file in prose for part in file.read_text(encoding="utf-8").split("\n\n"))
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    (desk / "texts" / "part.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    _write_texts_and_crawl(desk)
     for command in commands():
-        small = f"{command} size=smoke" if re.match(r"konomi (run|plan) ", command) else command
+        small = _at_smoke_size(command)
         done = subprocess.run(["bash", "-c", small], cwd=desk, env=_env(), capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, f"{small}\n{done.stdout}\n{done.stderr}"
     return desk
