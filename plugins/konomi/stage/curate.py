@@ -34,8 +34,8 @@ class Curate:
 
     Every filter sees what the ones before it kept; its scores become columns (`repetition_duplicate_lines`). Rows and
     scores are kept shard by shard beside the artifacts, so that another limit reads them again, and a run that was
-    killed goes on from the last whole shard. Rows that
-    are no plain text (conversations, pairs) are judged by their texts joined, and are never rewritten. The held-out
+    killed goes on from the last file that was read and the last shard that was judged. Rows that are
+    no plain text (conversations, pairs) are judged by their texts joined, and are never rewritten. The held-out
     rows are chosen by a hash after deduplication, so that near-duplicates do not stand on both sides.
 
     `data/` holds the user's columns, the scores, `source_row` (the row's number in the source) and `cluster_size` (how
