@@ -198,6 +198,7 @@ def test_what_a_scheduler_sends_to_every_process_costs_no_page(tmp_path: Path, m
     assert (len(texts), dropped, len(sent)) == (4, {}, 16)
 
 
+@pytest.mark.slow
 def test_deep_nesting_and_huge_attributes_are_survived(tmp_path: Path) -> None:
     deep = b"<div>" * 200_000 + b"word"
     wide = b"<p title='" + b"x" * 5_000_000 + b"'>word</p>"
