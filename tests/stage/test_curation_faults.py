@@ -78,7 +78,7 @@ class TestDuplicates:
         against = Exact(against=(str(first.job.out / "index"),))
         made = other.run(other.curate(filter={}, dedup=against), "two")
         listed = pq.read_table(made.job.out / "duplicates.parquet").column("earlier").to_pylist()
-        assert listed == ["d0", "one row 1", "d2"]
+        assert listed == ["one d0", "one row 1", "one d2"]
         assert len(made.rows()) == 1
 
     def test_what_cuts_is_refused_where_rows_are_no_plain_text(self, desk):

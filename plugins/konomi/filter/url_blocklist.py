@@ -54,7 +54,7 @@ class UrlBlocklist(ByLimits):
     """Most words of the list that an address may hold."""
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def reads(self) -> tuple[str, ...]:
         return (self.column,)
 
     def check(self) -> Iterable[Fault]:

@@ -258,15 +258,13 @@ def _count(documents: Documents, pairs: Pairs) -> None:
     tally, count = documents.tally, len(pairs.dropped)
     if not count:
         return
-    same = int((pairs.similarity == 1).sum())
-    known = len(pairs.kept) - int((pairs.kept >= 0).sum())
+    inside = pairs.kept >= 0
+    same = int((pairs.similarity[inside] == 1).sum())
+    kinds = {"same as another": same, "similar to another": int(inside.sum()) - same}
+    kinds["known from an earlier corpus"] = count - int(inside.sum())
     tally.dropped[pairs.by] += count
     tally.dropped_bytes[pairs.by] += int(documents.facts(BYTES)[pairs.dropped].sum())
-    for kind, found in (("same as another", same), ("similar to another", count - same)):
-        if found:
-            tally.reasons[pairs.by, kind] += found
-    if known:
-        tally.reasons[pairs.by, "among these, of an earlier corpus"] += known
+    tally.reasons.update({(pairs.by, kind): found for kind, found in kinds.items() if found})
     hashes = documents.facts(HASH)[pairs.dropped]
     source_rows = documents.source_rows()
     from konomi.stage._tally import SAMPLED_TEXTS, Lowest
@@ -339,17 +337,20 @@ def sides(documents: Documents, test_by: str) -> NDArray[np.uint64]:
 
 
 def write_index(job: Job, documents: Documents, dedup: Dedup, column: str) -> None:
-    """Keep what a later corpus is compared with; documents are named by a column, else by their rows in the source."""
+    """Keep what a later corpus is compared with.
+
+    Documents are named by this artifact's key, and a column of theirs or else their rows in the source.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
     corpus = documents.corpus(job.work / "scratch")
-    names = pa.array(
-        [f"{job.key} row {row}" for row in documents.source_rows()[documents.left()].tolist()], pa.string()
-    )
+    rows = documents.source_rows()[documents.left()].tolist()
+    names = pa.array([f"row {row}" for row in rows], pa.large_string())
     if name := column or ("id" if "id" in documents.columns() else ""):
-        names = pc.coalesce(corpus.values(name).cast(pa.string()), names)
+        names = pc.coalesce(corpus.values(name).cast(pa.large_string()), names)
+    names = pc.binary_join_element_wise(pa.scalar(job.key, pa.large_string()), names, pa.scalar(" ", pa.large_string()))
     folder = job.out / "index"
     folder.mkdir()
     dedup.index(corpus, np.ones(len(names), np.bool_), names, folder)  # type: ignore[attr-defined]

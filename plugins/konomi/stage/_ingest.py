@@ -76,6 +76,8 @@ class Reading:
     format: str
     drop_unreadable: bool
     smoke: bool
+    stage: str = "curate"
+    """Name of the stage, to say what to type."""
 
     @property
     def record(self) -> str:
@@ -100,7 +102,8 @@ def ingest(job: Job, source: Source, shelf: Shelf, drop_unreadable: bool, engine
     """
     loaded: Sequence[Any] = source.parts() if hasattr(source, "parts") else [source.load()]
     tasks = [
-        Reading(rows, number, shelf, source.format(), drop_unreadable, job.smoke) for number, rows in enumerate(loaded)
+        Reading(rows, number, shelf, source.format(), drop_unreadable, job.smoke, job.name)
+        for number, rows in enumerate(loaded)
     ]
     tasks = tasks[:SMOKE_PIECES] if job.smoke else tasks
     missing = [task for task in tasks if not _has_all(shelf, task.record)]
@@ -186,7 +189,7 @@ def _unreadable(task: Reading, piece: Piece, row: int) -> None:
         of = f"{piece.name}, row {row}" if piece.name else f"row {row} of the source"
         raise KonomiError(
             f"{of} (counted from 0) has no text: null, or not UTF-8, in {names};"
-            " on_error=drop leaves such rows out and counts them"
+            f" {task.stage}.on_error=drop leaves such rows out and counts them"
         )
 
 

@@ -170,7 +170,7 @@ def _found(step: Step, path: Path, texts: _Texts, alive: NDArray[np.bool_], tall
     new = np.flatnonzero(alive if held is None else alive & ~np.asarray(held.column(SEEN)))
     if held is not None and not len(new):
         return held
-    more = texts.columns(getattr(step.filter, "columns", ()), new)
+    more = texts.columns(getattr(step.filter, "reads", ()), new)
     parts, start = [], 0
     with blaming(f"filter {step.name}"):
         for chunk in _batches(texts.take(new)):
@@ -225,7 +225,7 @@ def _looked_at(step: Step, texts: pa.Array, more: Mapping[str, pa.Array]) -> pa.
     import pyarrow as pa
 
     judge_, columns = step.filter, {}
-    further = (more,) if getattr(judge_, "columns", ()) else ()
+    further = (more,) if getattr(judge_, "reads", ()) else ()
     if hasattr(judge_, "annotate"):
         found = judge_.annotate(texts, *further)
     else:

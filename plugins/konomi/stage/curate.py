@@ -130,7 +130,7 @@ class Curate:
             if (column := getattr(self, option)) and column not in known:
                 yield Fault(option, f"the source has no column {column}", did_you_mean(column, known))
         for name, filter_ in self.filter.items():
-            for column in getattr(filter_, "columns", ()):
+            for column in getattr(filter_, "reads", ()):
                 if column not in known:
                     hint = did_you_mean(column, known)
                     yield Fault(f"filter.{name}", f"judges the column {column}, which the source does not have", hint)
@@ -144,6 +144,14 @@ class Curate:
                 if column not in known and not any(column.startswith(f"{name}_") for name in self.filter):
                     what = f"neither the source nor a filter has a column {column}"
                     yield Fault(f"{where}.{option}", what, did_you_mean(column, known))
+
+    def advice(self) -> Iterable[str]:
+        """Tell of columns that will be replaced."""
+        known = self.source.columns_known() if hasattr(self.source, "columns_known") else None
+        own = ["source_row", "cluster_size", *(["language"] if self.language else [])]
+        if taken := [name for name in own if name in (known or ())]:
+            names = ", ".join(taken)
+            yield f"this stage's {names} will replace the source's; keep one as source.columns.NEW_NAME={taken[0]}"
 
     def depends(self) -> Mapping[str, Any]:
         """Return the names of the source's files, where they are kept."""
@@ -195,7 +203,7 @@ class Curate:
         seconds = [round(later - earlier, 2) for earlier, later in pairwise(clock)]
         job.figures(
             **_curate_report.figures(documents.tally, names, written, unread(pieces)),
-            summary=f"{documents.tally.documents} → {sum(written.splits.values())} documents",
+            summary=_curate_report.summary(documents.tally, written, unread(pieces)),
             seconds=dict(zip(("read", "filter", "dedup", "write"), seconds, strict=True)),
         )
         for left_over in ("scratch", "shelves"):
