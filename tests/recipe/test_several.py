@@ -78,6 +78,6 @@ def test_a_mistake_in_one_of_them_is_told(mixed: str, words: list[str], said: st
 def test_groups_and_kinds_lead_to_one_another() -> None:
     assert nodes.kind_of("sources") == nodes.kind_of("source") == "source"
     assert (nodes.kind_of("filter"), nodes.kind_of("nothings")) == ("filter", "nothings")
-    assert nodes.group_of({"kind": "source", "many": True}) == "sources"
-    assert nodes.group_of({"kind": "source", "many": False}) == "source"
-    assert nodes.group_of({"kind": "filter", "many": True}) == "filter"
+    assert nodes.group({"kind": "source", "many": True}) == "sources"
+    assert nodes.group({"kind": "source", "many": False}) == "source"
+    assert nodes.group({"kind": "filter", "many": True}) == "filter"
