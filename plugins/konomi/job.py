@@ -63,7 +63,7 @@ class Job:
 
     def shelf(self, name: str, parts: Mapping[str, Any] | None) -> Shelf:
         """Return the shelf of what `parts` (JSON values) shape; one for this attempt alone where that is None."""
-        if parts is None or self.smoke or self.shelves is None:
+        if parts is None or self.shelves is None:
             return Shelf(self.work / "shelves" / shelf_name(name, parts or {}))
         shelf = Shelf(self.shelves / shelf_name(name, parts), self.lock)
         shelf.refer(self.key)

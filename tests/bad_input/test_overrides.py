@@ -28,7 +28,7 @@ CASES = (
     plan("null where a plugin belongs", "small", "dedup=null", says=("dedup=null: one name is chosen here, not null", "known: ")),
     plan("nothing where a plugin belongs", "small", "dedup=", says=("curate.dedup: a dedup belongs here, found '' (known: ", "on the command line type curate.dedup=NAME; in a recipe: override")),
     plan("a mapping where a plugin belongs", "small", "dedup={plugin: dedup/exact}", says=("curate.dedup.plugin: the plugin is dedup/none, and its name cannot be written over", "choose it: dedup@curate.dedup=exact")),
-    plan("a list where one plugin belongs", "small", "dedup=[exact,minhash]", says=("dedup=[exact,minhash]: one name is chosen here, not [exact,minhash]", "known: ")),
+    plan("a list where one plugin belongs", "small", "dedup=[exact,minhash]", says=("dedup=[exact,minhash]: one name is chosen here, not [exact,minhash]", "type curate.dedup=chain 'curate.dedup.steps=[exact,minhash]'")),
     plan("one of a list misspelt", "small", "filter=[normalise,length]", says=("filter=[normalise,length]: there is no filter called normalise", "did you mean normalize? (known: ")),
     plan("one of a list twice", "small", "filter=[length,length]", says=("curate.filter: length is given twice, and one name holds one plugin", "a preset of another name may stand beside it")),
     plan("a number in a list of plugins", "small", "filter=[3]", says=("filter=[3]: names are chosen here, found [3]", "known: ")),

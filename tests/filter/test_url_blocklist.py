@@ -68,7 +68,7 @@ def test_lists_and_column_are_the_users(tmp_path):
     file = tmp_path / "words.txt"
     file.write_text("natto\n", encoding="utf-8")
     judge = UrlBlocklist(column="source", words=[str(file)])
-    assert judge.columns == ("source",)
+    assert judge.reads == ("source",)
     found = judge(["a", "b"], {"source": pa.array(["http://a.jp/natto", "http://a.jp/porn"])})
     assert found.reasons == ["blocked words in the URL 1 > 0", None]
     assert judge.depends() != UrlBlocklist(column="source").depends()

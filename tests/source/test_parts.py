@@ -108,3 +108,27 @@ def test_what_datasets_must_read_is_one_part(tmp_path: Path) -> None:
         (tmp_path / f"lines/train-{number}.jsonl").write_text(f'{{"text": "{number}"}}\n')
     source = Hub(path=str(tmp_path / "lines"))
     assert [row for part in source.parts() for row in read(part)[0]] == rows_of(source)
+
+
+def test_a_large_parquet_file_is_several_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("konomi.source._parquet.PORTION_BYTES", 100)
+    rows = [{"text": f"row {number}", "n": number} for number in range(50)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet", row_group_size=7)
+    source = Files(path=str(tmp_path / "a.parquet"))
+    parts = [pickle.loads(pickle.dumps(part)) for part in source.parts()]
+    assert len(parts) > 2
+    assert {part.name for part in parts} == {"a.parquet"}
+    assert [part.first for part in parts] == [read(part)[0][0]["n"] for part in parts]
+    assert [row for part in parts for row in read(part)[0]] == rows
+
+
+def test_a_bad_row_of_a_later_part_is_told_by_its_number_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("konomi.source._parquet.PORTION_BYTES", 100)
+    texts = [f"row {number}" if number != 44 else None for number in range(50)]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet", row_group_size=7)
+    parts = Files(path=str(tmp_path / "a.parquet")).parts()
+    with pytest.raises(KonomiError, match=r"a\.parquet, row 45 has null"):
+        for part in parts:
+            read(part)

@@ -59,7 +59,7 @@ def test_shelves_that_are_gone_are_named(desk):
 
     selected = curate(desk, "selected", write=Write.selection)
     shutil.rmtree(desk.folder / "store" / "shelves")
-    with pytest.raises(KonomiError, match="is gone, where selected texts lie; type the command"):
+    with pytest.raises(KonomiError, match="is gone, where selected texts lie; refresh=STAGE"):
         export(desk, selected)
 
 

@@ -90,7 +90,10 @@ class Duplicates:
 
 
 class Dedup(Protocol):
-    """Finds duplicates; the text stays in Arrow buffers."""
+    """Finds duplicates; the text stays in Arrow buffers.
+
+    One that cuts passages out of texts says so in `cuts: ClassVar[bool] = True`; it serves plain texts alone.
+    """
 
     def find(self, corpus: Corpus) -> Duplicates: ...
 

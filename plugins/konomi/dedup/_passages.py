@@ -26,6 +26,8 @@ PARTS_BITS = 6
 class Passages:
     """Cut passages out that stand in several documents; made for `lines` and `paragraphs`."""
 
+    cuts: ClassVar[bool] = True
+
     blank_line: ClassVar[bool]
     """Whether a passage ends at a blank line, and not at every line break."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
 from konomi.dedup import Corpus, Cuts, Duplicates
 from konomi.dedup._options import Occurrence
@@ -43,6 +43,8 @@ class ExactSubstring:
     >>> cuts.document.tolist(), cuts.start.tolist(), cuts.end.tolist()
     ([1], [9], [114])
     """
+
+    cuts: ClassVar[bool] = True
 
     length: int = 100
     """Least bytes of a passage; 100 are about 50 tokens (Lee+ 2022), or 33 Japanese characters."""

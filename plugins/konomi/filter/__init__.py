@@ -33,7 +33,7 @@ class Filter(Protocol):
     """Judges texts; the same text always gets the same verdict, whatever else is in the batch.
 
     A filter may define `thresholds() -> Mapping[str, float]`, the limit that decides on each score, for the report. One
-    that judges more than the text names the columns in `columns: tuple[str, ...]`; it is then called with a second
+    that judges more than the text names the columns in `reads: tuple[str, ...]`; it is then called with a second
     argument, these columns by name (`Mapping[str, pa.Array]`), and so is its `annotate`.
     """
 

@@ -54,7 +54,7 @@ class UrlBlocklist(ByLimits):
     """Most words of the list that an address may hold."""
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def reads(self) -> tuple[str, ...]:
         return (self.column,)
 
     def check(self) -> Iterable[Fault]:
@@ -81,6 +81,10 @@ class UrlBlocklist(ByLimits):
                 " filter.url_blocklist.column=…"
             )
         urls = columns[self.column].to_pylist()
+        if odd := next((url for url in urls if url is not None and not isinstance(url, str)), None):
+            raise KonomiError(
+                f"filter url_blocklist: the column {self.column} holds {odd!r}; expected addresses, as text"
+            )
         domains, words = entries_of(tuple(self.domains)), entries_of(tuple(map(str, self._word_files())))
         allowed = frozenset(map(plain_entry, self.allow))
         found = np.zeros((2, len(urls)), np.int64)

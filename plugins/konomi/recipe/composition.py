@@ -22,7 +22,7 @@ from konomi.recipe.by_hydra import GLOBAL_OPTIONS, REFUSED, is_value
 from konomi.recipe.hardening import hydra_faults, said_by_recipe, target_faults, unsaid_faults
 from konomi.recipe.listed import listed_faults
 from konomi.recipe.secrets import override_faults
-from konomi.recipe.short_forms import expand, overridden, places
+from konomi.recipe.short_forms import Place, expand, overridden, places
 
 EXTRAS = {
     "hydra/launcher/joblib": "joblib",
@@ -197,7 +197,8 @@ def explain(given: str, override: str, error: Exception, cfg: DictConfig) -> Fau
         what = (
             f"names are chosen here, found {value}" if place and place.many else f"one name is chosen here, not {value}"
         )
-        return Fault(given, what, f"known: {', '.join(known)}" if known else "")
+        hint = f"known: {', '.join(known)}" if known else ""
+        return Fault(given, what, (_several(place, value) if place and is_list else "") or hint)
     if fault := _of_grammar(given, key, value, text):
         return fault
     node, missing = _deepest(cfg, key)
@@ -228,6 +229,15 @@ def _of_grammar(given: str, key: str, value: str | None, text: str) -> Fault | N
     if any(sign in text for sign in ("no viable alternative", "mismatched input", "extraneous input", "token recog")):
         return Fault(given, "the value cannot be read", f"quote it twice: '{key}=\"…\"'; a reference is ${{NAME}}")
     return None
+
+
+def _several(place: Place, value: str | None) -> str:
+    """Say what to type for a list where one plugin belongs, if a plugin of that kind holds several in its turn."""
+    for entry in registry.entries(place.kind):
+        for field, meta in nodes.choice_fields(entry.cls).items():
+            if meta["many"] and meta["kind"] == place.kind:
+                return f"type {place.path}={entry.name} '{place.path}.{field}={value}'"
+    return ""
 
 
 def _no_key(given: str, key: str, node: Any, missing: str, cfg: DictConfig) -> Fault:

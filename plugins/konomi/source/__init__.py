@@ -39,6 +39,8 @@ class Rows:
     name: str = ""
     """Where the rows come from, as a path with `/`: the file, seen from the folder that all files of the source have
     in common. Empty where they are of no one file."""
+    first: int = 0
+    """Number of the first row in that file, where a large file is read in several parts."""
 
     def __iter__(self) -> Iterator[pa.Table]:
         self.dropped.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from konomi.faults import KonomiError
@@ -23,6 +24,8 @@ BUFFER_BYTES = 1 << 20
 READ_BYTES = 4 << 20
 """Size of a batch, about, as the file has it: enough that its handling costs nothing, and still in a cache."""
 MOST_ROWS = 1 << 15
+PORTION_BYTES = 64 << 20
+"""Size of what one process reads of a large file, uncompressed: enough work to be worth a task."""
 
 
 def parquet_schema(file: File) -> pa.Schema:
@@ -30,8 +33,39 @@ def parquet_schema(file: File) -> pa.Schema:
     return _open(file).schema_arrow
 
 
-def parquet_tables(file: File, layout: Layout, problems: Problems, reading: Reading) -> Iterator[pa.Table]:
-    """Yield a file's rows by the layout.
+@dataclass(frozen=True)
+class Groups:
+    """Some row groups of a file, one after another."""
+
+    first: int
+    """Number of their first row in the file."""
+    numbers: tuple[int, ...]
+
+
+def portions(file: File) -> list[Groups]:
+    """Return a file's row groups in portions of `PORTION_BYTES` or more, so that several processes can read it.
+
+    There is one portion for a small file, and for one that cannot be opened: reading it says why.
+    """
+    try:
+        metadata = _open(file).metadata
+    except OSError:
+        return [Groups(0, ())]
+    found, held, size, first, before = [], [], 0, 0, 0
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        held.append(number)
+        size, before = size + int(group.total_byte_size), before + int(group.num_rows)
+        if size >= PORTION_BYTES or number + 1 == metadata.num_row_groups:
+            found.append(Groups(first, tuple(held)))
+            held, size, first = [], 0, before
+    return found or [Groups(0, ())]
+
+
+def parquet_tables(
+    file: File, layout: Layout, problems: Problems, reading: Reading, chosen: Groups | None = None
+) -> Iterator[pa.Table]:
+    """Yield a file's rows, or those of some row groups, by the layout.
 
     Strings are read as dictionaries and measured before they are written out, because a dictionary of one large
     string and a million rows is a small file.
@@ -39,7 +73,7 @@ def parquet_tables(file: File, layout: Layout, problems: Problems, reading: Read
     import pyarrow as pa
     import pyarrow.types as is_
 
-    first = expanded = 0
+    first, expanded = chosen.first if chosen else 0, 0
     try:
         opened = _open(file)
         groups = (opened.metadata.row_group(i) for i in range(opened.metadata.num_row_groups))
@@ -53,7 +87,8 @@ def parquet_tables(file: File, layout: Layout, problems: Problems, reading: Read
         texts = [layout.theirs[name] for name in layout.needed if is_.is_string(layout.types[name])]
         opened = _open(file, read_dictionary=texts)
         wanted = [name for name in names if name in layout.theirs.values()]
-        for batch in opened.iter_batches(batch_size=_batch_rows(opened), columns=wanted):
+        groups_ = list(chosen.numbers) if chosen else None
+        for batch in opened.iter_batches(batch_size=_batch_rows(opened), row_groups=groups_, columns=wanted):
             sizes = _sizes(batch)
             expanded += int(sizes.sum())
             _refuse_bomb(file, expanded, reading)

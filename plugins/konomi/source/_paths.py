@@ -17,6 +17,7 @@ from typing import Any
 
 from konomi.faults import Fault
 from konomi.source._options import FileType
+from konomi.store.artifact import MANIFEST, Artifact
 
 SHOWN_NAMES = 5
 """Names listed where nothing matches: enough to see the slip, few enough to read."""
@@ -131,7 +132,12 @@ def _order(path: Path) -> str:
 
 
 def _in_folder(folder: Path, type_: FileType, suffixes: Mapping[str, FileType]) -> Sequence[File | Fault]:
-    """Return the files of a folder; prose (a README) is passed over where there is data beside it."""
+    """Return the files of a folder; prose (a README) is passed over where there is data beside it.
+
+    Of an artifact it is the rows to train on: what was dropped or held out lies beside them.
+    """
+    if (folder / MANIFEST).is_file() and (folder / "data").is_dir():
+        return [File(path, FileType.parquet) for path in Artifact("", "", "", folder).shards()]
     inside = (path for path in sorted(folder.rglob("*"), key=_order) if path.is_file())
     visible = (path for path in inside if not any(p.startswith(".") for p in path.relative_to(folder).parts))
     files = [file for file in (_file(path, type_, suffixes) for path in visible) if isinstance(file, File)]

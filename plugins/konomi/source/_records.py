@@ -83,7 +83,7 @@ def _decode(line: bytes, reading: Reading) -> str | Bad:
     except UnicodeDecodeError as error:
         wide = line[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         guess = "utf-16" if wide else _japanese_encoding(line)
-        hint = f"; it may be {guess}: encoding={guess}" if guess else "; another encoding is named by encoding=…"
+        hint = f"; it may be {guess}: source.encoding={guess}" if guess else "; another is named by source.encoding=…"
         found = f"byte 0x{line[error.start]:02x} at {error.start} is not {reading.encoding}"
         return Bad(f"not {reading.encoding}", found + hint)
 

@@ -31,7 +31,7 @@ class Problems:
     def meet(self, where: str, bad: Bad, rows: int = 1) -> None:
         """Count a bad row, or raise `KonomiError` with the place and what to type."""
         if self.on_error.name == "raise":
-            raise KonomiError(f"{where} {bad.what}\n    on_error=drop leaves such rows out and counts them")
+            raise KonomiError(f"{where} {bad.what}\n    source.on_error=drop leaves such rows out and counts them")
         self.leave_out(bad.reason, rows)
 
     def leave_out(self, reason: str, rows: int = 1) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from konomi.source._bytes import Reading
     from konomi.source._columns import Layout
+    from konomi.source._parquet import Groups
     from konomi.source._paths import File
     from konomi.source._tables import Problems
 
@@ -110,14 +111,31 @@ class Files:
         return self._rows(files, layout)
 
     def parts(self) -> Sequence[Rows]:
-        """Return a part for each file; all in one where `limit` counts over the files."""
+        """Return a part for each file, several for a large Parquet file; all in one where `limit` counts over them."""
         from konomi.source._paths import relative_names
 
         files, layout = self._opened()
         if self.limit:
             return [self._rows(files, layout)]
         names = relative_names([file.path for file in files])
-        return [Rows(partial(self._read, [file], layout), name=name) for file, name in zip(files, names, strict=True)]
+        return [part for file, name in zip(files, names, strict=True) for part in self._parts(file, layout, name)]
+
+    def _parts(self, file: File, layout: Layout, name: str) -> Iterator[Rows]:
+        """Yield the parts of one file."""
+        from konomi.source._parquet import portions
+
+        groups = portions(file) if file.type is FileType.parquet else []
+        if len(groups) < 2:
+            yield Rows(partial(self._read, [file], layout), name=name)
+            return
+        for chosen in groups:
+            yield Rows(partial(self._read_groups, file, layout, chosen), name=name, first=chosen.first)
+
+    def _read_groups(self, file: File, layout: Layout, chosen: Groups, dropped: dict[str, int]) -> Iterator[pa.Table]:
+        from konomi.source._parquet import parquet_tables
+        from konomi.source._tables import Problems
+
+        return parquet_tables(file, layout, Problems(self.on_error, dropped), self._reading(), chosen)
 
     def _rows(self, files: Sequence[File], layout: Layout) -> Rows:
         """Return the rows of all files, in one."""

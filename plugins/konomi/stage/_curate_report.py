@@ -96,6 +96,13 @@ def blocks(
     yield Samples("Kept", [{"text": cut(text)} for text in seen.kept])
 
 
+def summary(tally: Tally, written: Written, unread: Mapping[str, int]) -> str:
+    """Return the line that the run prints."""
+    lost = sum(unread.values())
+    told = f"{tally.documents} → {sum(written.splits.values())} documents"
+    return f"{told}; {lost} rows could not be read and were left out" if lost else told
+
+
 def figures(tally: Tally, steps: Sequence[str], written: Written, unread: Mapping[str, int]) -> dict[str, Any]:
     """Return what the manifest records."""
     return {

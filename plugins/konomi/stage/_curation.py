@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +120,13 @@ class Documents:
         offsets = np.concatenate([np.empty(0, np.int64), *map(np.array, of_piece)]).astype(np.int64)
         return offsets + self.facts(ROW).astype(np.int64)
 
+    def columns(self) -> list[str]:
+        """Return the columns of the source, of whatever shard."""
+        import pyarrow.parquet as pq
+
+        names: Mapping[str, None] = {name: None for shard in self.shards for name in pq.read_schema(shard.path).names}
+        return [name for name in names if name not in INTERNAL]
+
     def digest(self) -> str:
         """Return a hash of which rows are left."""
         import numpy as np
@@ -134,8 +141,9 @@ class Documents:
 def sift(job: Job, documents: Documents, steps: Sequence[Step], engine: Engine) -> None:
     """Apply the filters to every shard. Raises `KonomiError` where nothing is left."""
     every = thinning(documents.firsts[-1])
+    columns = tuple(documents.columns())
     tasks = [
-        Judging(shard, documents.column, first, tuple(steps), every)
+        Judging(shard, documents.column, first, tuple(steps), every, columns)
         for shard, first in zip(documents.shards, documents.firsts, strict=False)
     ]
     known = all(step.shelf.has(shard.path.name) for step in steps for shard in documents.shards)
@@ -144,12 +152,16 @@ def sift(job: Job, documents: Documents, steps: Sequence[Step], engine: Engine) 
     for found in job.progress(judged, total=len(tasks), unit="shard"):
         documents.shards.append(found.shard)
         documents.tally.add(found.tally)
+    _check_left(job, documents)
+
+
+def _check_left(job: Job, documents: Documents) -> None:
     if not any(mask.any() for mask in documents.masks()):
         tally = documents.tally
         fell = ", ".join(f"{step} {count}" for step, count in tally.dropped.most_common() if count)
         raise KonomiError(
             f"{job.name}: none of {sum(piece.rows for piece in documents.pieces)} documents is left; dropped by {fell};"
-            f" most often for: {tally.reasons.most_common(1)[0][0][1]}; loosen that filter or leave it out"
+            f" most often for: {tally.reasons.most_common(1)[0][0][1]}; loosen that step or leave it out"
         )
 
 
@@ -174,6 +186,7 @@ def deduplicate(job: Job, documents: Documents, by: str, dedup: Dedup, shelves: 
     if found.cuts is not None and len(found.cuts.document):
         shelves.cut(documents, dedup)
         _cut(job, documents, by, found.cuts, left, shelf, engine)
+    _check_left(job, documents)
     documents.tally.take({by: time.perf_counter() - begin})
 
 
@@ -212,10 +225,10 @@ def _save(found: Duplicates, path: Path) -> None:
     arrays: dict[str, Any] = {"cluster": found.cluster, "keep": found.keep, "similarity": found.similarity}
     if found.earlier is not None:
         rows = [row for row, item in enumerate(found.earlier) if item is not None]
-        arrays |= {
-            "earlier_row": np.array(rows, np.int64),
-            "earlier": np.array([found.earlier[row] for row in rows], "U"),
-        }
+        names = [str(found.earlier[row]).encode() for row in rows]
+        ends = np.cumsum([0, *map(len, names)])
+        arrays |= {"earlier_row": np.array(rows, np.int64), "earlier_end": ends}
+        arrays["earlier"] = np.frombuffer(b"".join(names), np.uint8)
     if found.cuts is not None:
         arrays |= {f"cuts_{name}": values for name, values in vars(found.cuts).items()}
     with path.open("wb") as file:
@@ -230,10 +243,11 @@ def _load(path: Path) -> Duplicates:
     earlier: list[str | None] | None = None
     if "earlier" in arrays:
         earlier = [None] * len(arrays["keep"])
-        for row, item in zip(arrays["earlier_row"].tolist(), arrays["earlier"].tolist(), strict=True):
-            earlier[row] = item
-    names = ("document", "start", "end")
-    cuts = Cuts(*(arrays[f"cuts_{name}"] for name in names)) if "cuts_document" in arrays else None
+        names, ends = arrays["earlier"].tobytes(), arrays["earlier_end"].tolist()
+        for row, (start, end) in zip(arrays["earlier_row"].tolist(), pairwise(ends), strict=True):
+            earlier[row] = names[start:end].decode()
+    columns = ("document", "start", "end")
+    cuts = Cuts(*(arrays[f"cuts_{name}"] for name in columns)) if "cuts_document" in arrays else None
     return Duplicates(arrays["cluster"], arrays["keep"], arrays["similarity"], earlier, cuts)
 
 
@@ -244,22 +258,21 @@ def _count(documents: Documents, pairs: Pairs) -> None:
     tally, count = documents.tally, len(pairs.dropped)
     if not count:
         return
-    same = int((pairs.similarity == 1).sum())
-    known = len(pairs.kept) - int((pairs.kept >= 0).sum())
+    inside = pairs.kept >= 0
+    same = int((pairs.similarity[inside] == 1).sum())
+    kinds = {"same as another": same, "similar to another": int(inside.sum()) - same}
+    kinds["known from an earlier corpus"] = count - int(inside.sum())
     tally.dropped[pairs.by] += count
     tally.dropped_bytes[pairs.by] += int(documents.facts(BYTES)[pairs.dropped].sum())
-    for kind, found in (("same as another", same), ("similar to another", count - same)):
-        if found:
-            tally.reasons[pairs.by, kind] += found
-    if known:
-        tally.reasons[pairs.by, "among these, of an earlier corpus"] += known
+    tally.reasons.update({(pairs.by, kind): found for kind, found in kinds.items() if found})
     hashes = documents.facts(HASH)[pairs.dropped]
     source_rows = documents.source_rows()
     from konomi.stage._tally import SAMPLED_TEXTS, Lowest
 
     sample = tally.samples.setdefault(pairs.by, Lowest(SAMPLED_TEXTS))
     for index in np.argsort(hashes, kind="stable")[:SAMPLED_TEXTS].tolist():
-        other = pairs.earlier[index] or f"row {source_rows[pairs.kept[index]]}"
+        earlier = pairs.earlier[index]
+        other = f"row {source_rows[pairs.kept[index]]}" if earlier is None else f"{earlier} of an earlier corpus"
         reason = f"similarity {pairs.similarity[index]:.2f} to {other}"
         row = int(pairs.dropped[index])
         sample.offer(int(hashes[index]), row, {"row": row, "reason": reason})
@@ -271,18 +284,19 @@ def _cut(
     """Put a layer without the cut passages over the shards, and drop the documents of which nothing is left."""
     import numpy as np
 
-    rows = left[cuts.document]
+    rows, bounds = left[cuts.document], documents.firsts
     tasks = []
-    for shard, first, after in zip(documents.shards, documents.firsts, documents.firsts[1:], strict=False):
-        own = np.flatnonzero((rows >= first) & (rows < after))
-        tasks.append(Cutting(shard, documents.column, rows[own] - first, cuts.start[own], cuts.end[own], shelf))
+    for shard, first, after in zip(documents.shards, bounds, bounds[1:], strict=False):
+        own = slice(*np.searchsorted(rows, [first, after]))
+        passages = Cuts(rows[own] - first, cuts.start[own], cuts.end[own])
+        tasks.append(Cutting(shard, documents.column, passages, shelf))
+    sizes, hashes = documents.facts(BYTES), documents.facts(HASH)
     documents.shards = []
-    made = job.progress(engine.map(cut, tasks), total=len(tasks), unit="shard")
-    for first, done in zip(documents.firsts, made, strict=False):
+    for first, done in zip(bounds, job.progress(engine.map(cut, tasks), total=len(tasks), unit="shard"), strict=False):
         documents.shards.append(done.shard)
-        for row in done.emptied:
-            documents.tally.drop(by, "nothing is left after cutting", first + row, 0, 0)
         documents.tally.rewritten[by] += done.rewritten
+        for row in (first + row for row in done.emptied):
+            documents.tally.drop(by, "nothing is left after cutting", row, int(hashes[row]), int(sizes[row]))
 
 
 def held_out(hashes: NDArray[np.uint64], share: float, rows: int) -> NDArray[np.bool_]:
@@ -315,7 +329,7 @@ def sides(documents: Documents, test_by: str) -> NDArray[np.uint64]:
     try:
         values = documents.corpus().values(test_by)
     except KonomiError as error:
-        names = _columns(documents)
+        names = documents.columns()
         raise KonomiError(f"test_by: the rows have no column {test_by}; {did_you_mean(test_by, names)}") from error
     import pyarrow as pa
 
@@ -323,23 +337,20 @@ def sides(documents: Documents, test_by: str) -> NDArray[np.uint64]:
 
 
 def write_index(job: Job, documents: Documents, dedup: Dedup, column: str) -> None:
-    """Keep what a later corpus is compared with; documents are named by a column, else by their rows in the source."""
+    """Keep what a later corpus is compared with.
+
+    Documents are named by this artifact's key, and a column of theirs or else their rows in the source.
+    """
     import numpy as np
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     corpus = documents.corpus(job.work / "scratch")
-    name = column or ("id" if "id" in _columns(documents) else "")
-    if name:
-        names = corpus.values(name).cast(pa.string())
-    else:
-        names = pa.array([f"{job.key} row {row}" for row in documents.source_rows()[documents.left()].tolist()])
+    rows = documents.source_rows()[documents.left()].tolist()
+    names = pa.array([f"row {row}" for row in rows], pa.large_string())
+    if name := column or ("id" if "id" in documents.columns() else ""):
+        names = pc.coalesce(corpus.values(name).cast(pa.large_string()), names)
+    names = pc.binary_join_element_wise(pa.scalar(job.key, pa.large_string()), names, pa.scalar(" ", pa.large_string()))
     folder = job.out / "index"
     folder.mkdir()
     dedup.index(corpus, np.ones(len(names), np.bool_), names, folder)  # type: ignore[attr-defined]
-
-
-def _columns(documents: Documents) -> list[str]:
-    import pyarrow.parquet as pq
-
-    names: Mapping[str, None] = {name: None for shard in documents.shards for name in pq.read_schema(shard.path).names}
-    return [name for name in names if name not in INTERNAL]

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import TYPE_CHECKING
 
-from konomi.dedup import Shard
+from konomi.dedup import Cuts, Shard
 from konomi.stage._judging import TEXT, layered, write_like
 from konomi.store.shelf import Shelf
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
 class Cutting:
-    """The task of cutting one shard; the arrays, of shape (m,), tell the passages in order."""
+    """The task of cutting one shard."""
 
     shard: Shard
     column: str
-    row: NDArray[np.int64]
-    """Row of the shard."""
-    start: NDArray[np.int64]
-    end: NDArray[np.int64]
-    """First byte of the passage in the text's UTF-8, and the one after its last."""
+    cuts: Cuts
+    """Passages of the shard's rows."""
     shelf: Shelf
 
 
@@ -40,38 +31,27 @@ class Cut:
 
 
 def cut(task: Cutting) -> Cut:
-    """Write the layer; a document that another step has dropped is not cut."""
+    """Write the layer, where it is not there yet; a document that another step has dropped stays dropped."""
     import numpy as np
     import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
 
-    if not len(task.row):
+    from konomi.dedup._cuts import without
+
+    if not len(task.cuts.document):
         return Cut(task.shard, 0, [])
-    texts = layered(task.shard.path, task.shard.layers, task.column)
-    rows = np.ones(len(texts), np.bool_) if task.shard.rows is None else task.shard.rows.copy()
-    changed: dict[int, str] = {}
-    bounds = np.flatnonzero(np.diff(task.row, prepend=-1, append=-1))
-    for begin, stop in pairwise(bounds.tolist()):
-        row = int(task.row[begin])
-        if rows[row]:
-            passages = zip(task.start[begin:stop].tolist(), task.end[begin:stop].tolist(), strict=True)
-            changed[row] = _without(texts[row].as_py().encode(), list(passages))
-    emptied = [row for row, text in changed.items() if not text.strip()]
+    name = task.shard.path.name
+    if not task.shelf.whole(name):
+        texts = layered(task.shard.path, task.shard.layers, task.column)
+        layer = pa.table({TEXT: without(texts, task.cuts).cast(pa.large_string())})
+        with task.shelf.put(name) as path:
+            write_like(task.shard.path, layer, path)
+    left = pq.read_table(task.shelf.path(name)).column(TEXT)
+    rows = np.ones(len(left), np.bool_) if task.shard.rows is None else task.shard.rows.copy()
+    empty = np.asarray(pc.fill_null(pc.equal(pc.utf8_trim_whitespace(left), ""), False))
+    emptied = np.flatnonzero(rows & empty)
+    cut_out = int((rows & np.asarray(left.is_valid())).sum())
     rows[emptied] = False
-    layer = pa.table({TEXT: pa.array([changed.get(row) for row in range(len(texts))], pa.large_string())})
-    with task.shelf.put(task.shard.path.name) as path:
-        write_like(task.shard.path, layer, path)
-    layers = (*task.shard.layers, task.shelf.path(task.shard.path.name))
-    return Cut(replace(task.shard, rows=rows, layers=layers), len(changed) - len(emptied), emptied)
-
-
-def _without(text: bytes, passages: list[tuple[int, int]]) -> str:
-    """Return what is left of a text.
-
-    >>> _without("一二三".encode(), [(0, 3), (6, 9)])
-    '二'
-    """
-    kept, reached = [], 0
-    for start, end in passages:
-        kept.append(text[reached:start])
-        reached = max(reached, end)
-    return b"".join([*kept, text[reached:]]).decode()
+    layers = (*task.shard.layers, task.shelf.path(name))
+    return Cut(replace(task.shard, rows=rows, layers=layers), cut_out - len(emptied), emptied.tolist())

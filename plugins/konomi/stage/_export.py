@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from konomi.engine import Engine
 from konomi.job import Job
-from konomi.stage._ingest import JUDGED
 from konomi.stage._judging import REASON, SEEN, TEXT
 from konomi.stage._options import Layout
 from konomi.stage._selection import CLUSTER_SIZE, LANGUAGE, SOURCE_ROW, Part, Selection
@@ -58,11 +57,14 @@ def _by_file(selection: Selection, places: NDArray[np.int64]) -> Iterator[tuple[
     """Yield the files that rows came from, as folders within a split, each with the places of its rows."""
     import numpy as np
 
-    bounds = np.cumsum(selection.counts)
-    shard_of = np.searchsorted(bounds, selection.numbers[places], side="right")
-    for number, name in enumerate(dict.fromkeys(selection.files)):
-        own = [index for index, file in enumerate(selection.files) if file == name]
-        rows = places[np.isin(shard_of, own)]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(selection.files))}
+    of_shard = np.array([numbers[name] for name in selection.files], np.int64)
+    shard = np.searchsorted(np.cumsum(selection.counts), selection.numbers[places], side="right")
+    file = of_shard[shard]
+    order = np.argsort(file, kind="stable")
+    starts = np.searchsorted(file[order], np.arange(len(numbers) + 1))
+    for name, number in numbers.items():
+        rows = places[order[starts[number] : starts[number + 1]]]
         if len(rows):
             inside = [part for part in PurePosixPath(name).parts if part not in ("/", "..")]
             yield "/".join(inside) or f"{number:05}", rows
@@ -77,8 +79,7 @@ def write(task: Export) -> int:
     with ShardWriter(task.path.parent, lambda _: task.path.name, rows) as file:
         for part in task.parts:
             for table in _tables(part, task):
-                measured = task.column if task.column in table.column_names else JUDGED
-                sizes = np.asarray(pc.binary_length(table.column(measured)), np.int64)
+                sizes = np.asarray(pc.binary_length(table.column(task.column)), np.int64)
                 file.add(conformed(table, task.schema), sizes)
     return task.path.stat().st_size
 

@@ -1,7 +1,7 @@
 """From the rows of a source to shards that the rest of a curation works on, and that later ones find again.
 
-<piece>-<shard>.parquet holds the source's columns, and three of this stage's own: ROW, the row's number in its piece;
-BYTES of its text; and HASH, by which samples are drawn and rows held out. <piece>.json is written last.
+<piece>-<shard>-<hash>.parquet holds the source's columns, and three of this stage's own: ROW, the row's number in its
+piece; BYTES of its text; and HASH, by which samples are drawn and rows held out. <piece>.json is written last.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ JUDGED = "__judged__"
 ROW, BYTES, HASH = "__row__", "__bytes__", "__hash__"
 INTERNAL = (JUDGED, ROW, BYTES, HASH)
 
-SMOKE_TABLES = 3
-"""Batches of rows that a smoke run takes."""
+SMOKE_TABLES, SMOKE_PIECES = 3, 1
+"""Batches of rows that a smoke run takes, and of how many pieces."""
 SHARD_BYTES = 32 << 20
 SHARD_ROWS = 100_000
 """Most text and most rows of a shard: what a worker holds at once."""
@@ -76,13 +76,20 @@ class Reading:
     format: str
     drop_unreadable: bool
     smoke: bool
+    stage: str = "curate"
+    """Name of the stage, to say what to type."""
 
     @property
     def record(self) -> str:
         return f"{self.number:05}.json"
 
+    def piece(self) -> Piece:
+        """Return what was read, under the name that the source has for it now: the same rows may have moved."""
+        held = json.loads(self.shelf.path(self.record).read_text(encoding="utf-8"))
+        return Piece(**{**held, "name": getattr(self.rows, "name", "")})
 
-SAMPLED = 200
+
+SAMPLED = 20
 SHOWN_CHARACTERS = 2_000
 """Most sampled rows of a piece whose answers are useless, and most characters of one."""
 
@@ -95,14 +102,16 @@ def ingest(job: Job, source: Source, shelf: Shelf, drop_unreadable: bool, engine
     """
     loaded: Sequence[Any] = source.parts() if hasattr(source, "parts") else [source.load()]
     tasks = [
-        Reading(rows, number, shelf, source.format(), drop_unreadable, job.smoke) for number, rows in enumerate(loaded)
+        Reading(rows, number, shelf, source.format(), drop_unreadable, job.smoke, job.name)
+        for number, rows in enumerate(loaded)
     ]
+    tasks = tasks[:SMOKE_PIECES] if job.smoke else tasks
     missing = [task for task in tasks if not _has_all(shelf, task.record)]
     many = hasattr(source, "parts") and len(missing) > 1 and not job.smoke
     made = engine.map(read_piece, missing) if many else map(read_piece, missing)
     for _ in job.progress(made, total=len(missing), unit="piece"):
         pass
-    pieces = [Piece(**json.loads(shelf.path(task.record).read_text(encoding="utf-8"))) for task in tasks]
+    pieces = [task.piece() for task in tasks]
     if not sum(piece.rows for piece in pieces):
         unread = sum(sum(piece.unread.values()) for piece in pieces)
         left_out = f" (it left out {unread} that it could not read)" if unread else ""
@@ -139,6 +148,10 @@ def _prepared(table: pa.Table, task: Reading, piece: Piece) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if taken := sorted({ROW, BYTES, HASH, JUDGED} & set(table.column_names)):
+        raise KonomiError(
+            f"the source has a column {taken[0]}, a name that curate uses itself; rename it, or leave it out"
+        )
     texts = _answers.text_array(table, task.format)
     faults = _answers.useless(table, task.format)
     readable = np.asarray(texts.is_valid())
@@ -172,10 +185,11 @@ def _prepared(table: pa.Table, task: Reading, piece: Piece) -> pa.Table:
 def _unreadable(task: Reading, piece: Piece, row: int) -> None:
     names = " or ".join(FORMATS[task.format])
     if not task.drop_unreadable:
+        row += getattr(task.rows, "first", 0)
         of = f"{piece.name}, row {row}" if piece.name else f"row {row} of the source"
         raise KonomiError(
             f"{of} (counted from 0) has no text: null, or not UTF-8, in {names};"
-            " on_error=drop leaves such rows out and counts them"
+            f" {task.stage}.on_error=drop leaves such rows out and counts them"
         )
 
 
@@ -226,7 +240,7 @@ class _Shards:
             return
         import numpy as np
 
-        name = f"{self.task.number:05}-{len(self.piece.shards):05}.parquet"
+        name = f"{self.task.number:05}-{len(self.piece.shards):05}-{self._digest()}.parquet"
         if not self.task.shelf.whole(name):
             with self.task.shelf.put(name) as path:
                 writer = ShardWriter(path.parent, lambda _: path.name, SHARD_ROWS, "lz4")
@@ -236,6 +250,23 @@ class _Shards:
         self.piece.shards.append(name)
         self.piece.counts.append(self._rows)
         self._held, self._bytes, self._rows = [], 0, 0
+
+    def _digest(self) -> str:
+        """Return a hash of which rows the shard holds and what they say.
+
+        It stands in the shard's name, because a source need not give the same rows twice: a page may be beyond its
+        time in one reading and within it in the next. So scores belong to rows, and a record to its own shards.
+        """
+        import numpy as np
+        from xxhash import xxh3_64
+
+        found = xxh3_64()
+        for name in (ROW, HASH):
+            for table in self._held:
+                found.update(np.asarray(table.column(name)).tobytes())
+        for table in self._held if self.task.format != TEXT else ():  # there, HASH is of the prompt
+            found.update(hashes_of(table.column(JUDGED).combine_chunks()).tobytes())
+        return str(found.hexdigest())
 
 
 def unread(pieces: Iterable[Piece]) -> dict[str, int]:

@@ -57,6 +57,8 @@ class Judging:
     steps: tuple[Step, ...]
     thinning: int
     """Every how many rows a score is kept for the histogram."""
+    columns: tuple[str, ...] = ()
+    """Columns of the source; a shard may lack some, whose rows have null there."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def judge(task: Judging) -> Judged:
         facts = pq.read_table(task.shard.path, columns=[BYTES, HASH])
     sizes, hashes = np.asarray(facts.column(BYTES)), np.asarray(facts.column(HASH))
     alive = np.ones(len(sizes), np.bool_) if task.shard.rows is None else task.shard.rows.copy()
-    texts = _Texts(task.shard, task.column)
+    texts = _Texts(task.shard, task.column, task.columns)
     tally = Tally()
     beside: list[Path] = []
     for step in task.steps:
@@ -99,8 +101,8 @@ def judge(task: Judging) -> Judged:
 class _Texts:
     """The texts of a shard as they stand, read when somebody wants them."""
 
-    def __init__(self, shard: Shard, column: str) -> None:
-        self.shard, self.column, self.layers = shard, column, shard.layers
+    def __init__(self, shard: Shard, column: str, known: tuple[str, ...]) -> None:
+        self.shard, self.column, self.known, self.layers = shard, column, known, shard.layers
         self._texts: pa.Array | None = None
 
     def lay(self, path: Path, over: pa.ChunkedArray) -> None:
@@ -120,13 +122,14 @@ class _Texts:
         return self._texts.take(pa.array(rows))
 
     def columns(self, names: Sequence[str], rows: NDArray[np.int64]) -> dict[str, pa.Array]:
-        """Return further columns of some rows, those that the source has."""
+        """Return further columns of some rows, those that the source has; null where the shard has them not."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        held = [name for name in names if name in pq.read_schema(self.shard.path).names] if names else []
-        table = pq.read_table(self.shard.path, columns=held) if held else pa.table({})
-        return {name: _one(table.column(name).take(pa.array(rows))) for name in held}
+        held = set(pq.read_schema(self.shard.path).names) if names else set()
+        table = pq.read_table(self.shard.path, columns=[name for name in names if name in held])
+        found = {name: pa.nulls(len(rows)) for name in names if name in self.known}
+        return found | {name: _one(table.column(name).take(pa.array(rows))) for name in table.column_names}
 
 
 def layered(path: Path, layers: tuple[Path, ...], column: str) -> pa.Array:
@@ -167,7 +170,7 @@ def _found(step: Step, path: Path, texts: _Texts, alive: NDArray[np.bool_], tall
     new = np.flatnonzero(alive if held is None else alive & ~np.asarray(held.column(SEEN)))
     if held is not None and not len(new):
         return held
-    more = texts.columns(getattr(step.filter, "columns", ()), new)
+    more = texts.columns(getattr(step.filter, "reads", ()), new)
     parts, start = [], 0
     with blaming(f"filter {step.name}"):
         for chunk in _batches(texts.take(new)):
@@ -222,7 +225,7 @@ def _looked_at(step: Step, texts: pa.Array, more: Mapping[str, pa.Array]) -> pa.
     import pyarrow as pa
 
     judge_, columns = step.filter, {}
-    further = (more,) if getattr(judge_, "columns", ()) else ()
+    further = (more,) if getattr(judge_, "reads", ()) else ()
     if hasattr(judge_, "annotate"):
         found = judge_.annotate(texts, *further)
     else:

@@ -131,7 +131,8 @@ def _clusters(documents: Documents) -> list[Cluster]:
         for pairs in documents.pairs
         for head, other, similarity in _largest(pairs)
     ]
-    largest = sorted(found, key=lambda item: (-item[0], item[1]))[:SHOWN_CLUSTERS]
+    once = {item[1]: item for item in sorted(found, key=lambda item: item[3], reverse=True)}  # the least similar pair
+    largest = sorted(once.values(), key=lambda item: (-item[0], item[1]))[:SHOWN_CLUSTERS]
     texts = texts_of(documents, (number for _, head, other, _ in largest for number in (head, other)))
     return [Cluster(size, texts[head], texts[other], similarity) for size, head, other, similarity in largest]
 

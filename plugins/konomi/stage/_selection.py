@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,9 +73,12 @@ class Selection:
         """Yield the rows at some places, in order, by shard."""
         import numpy as np
 
+        if not len(places):
+            return
         numbers = self.numbers[places]
-        firsts = list(accumulate(self.counts, initial=0))
-        for shard, first, after in zip(self.shards, firsts, firsts[1:], strict=False):
+        firsts = np.cumsum([0, *self.counts])
+        reached = slice(np.searchsorted(firsts, numbers[0], side="right") - 1, np.searchsorted(firsts, numbers[-1] + 1))
+        for shard, first, after in zip(self.shards[reached], firsts[reached], firsts[1:][reached], strict=False):
             own = slice(np.searchsorted(numbers, first), np.searchsorted(numbers, after))
             if own.stop > own.start:
                 rows = np.zeros(after - first, np.bool_)
@@ -180,6 +182,6 @@ def _shard(told: Mapping[str, Any], shelves: Path) -> Shard:
     paths = [shelves / told["path"], *(shelves / name for name in told["layers"] + told["beside"])]
     for path in paths:
         if not path.exists():
-            raise KonomiError(f"{path} is gone, where selected texts lie; type the command that selected them again")
+            raise KonomiError(f"{path} is gone, where selected texts lie; refresh=STAGE selects them again")
     layers = 1 + len(told["layers"])
     return Shard(paths[0], None, tuple(paths[1:layers]), tuple(paths[layers:]))

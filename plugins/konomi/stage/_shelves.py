@@ -20,7 +20,7 @@ from konomi.stage._curation import Documents
 from konomi.stage._judging import Step
 from konomi.store.shelf import Shelf
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised whenever the files on the shelves change their form."""
 
 
@@ -30,6 +30,7 @@ class Shelves:
     def __init__(self, job: Job, source: Source, *, drop_unreadable: bool) -> None:
         self.job = job
         own = _parts(source)
+        self._scores: list[Any] = []
         self._texts: dict[str, Any] | None = own and {"layout": LAYOUT, "source": own, "drop": drop_unreadable}
 
     def rows(self) -> Shelf:
@@ -43,14 +44,20 @@ class Shelves:
     def _step(self, name: str, filter_: Filter) -> Step:
         own = _parts(filter_, deciding=not hasattr(filter_, "annotate"))
         shelf = self.job.shelf(f"scores-{name}", self._with({"name": name, "filter": own}) if own else None)
+        self._scores.append([name, own])
         if getattr(filter_, "rewrites", True):
             self._texts = self._with({"rewritten": own}) if own else None
         return Step(name, filter_, shelf)
 
     def duplicates(self, documents: Documents, by: str, dedup: Dedup) -> Shelf:
-        """Return the shelf of what a deduplicator finds among the documents that are left."""
+        """Return the shelf of what a deduplicator finds among the documents that are left.
+
+        It may go by the scores of the filters before it (`keep_by`), so these are in the key.
+        """
         own = _parts(dedup)
-        found = self._with({"left": documents.digest(), "dedup": own}) if own else None
+        known = own is not None and all(parts is not None for _, parts in self._scores)
+        more = {"left": documents.digest(), "scores": self._scores, "dedup": own}
+        found = self._with(more) if known else None
         return self.job.shelf(f"duplicates-{by}", found)
 
     def cut(self, documents: Documents, dedup: Dedup) -> None:

@@ -67,8 +67,11 @@ class Scores:
     values: list[float] = field(default_factory=list)
 
     def add(self, rows: NDArray[np.int64], values: NDArray[Any]) -> None:
-        """Take in the values of some rows, given by their numbers."""
-        self.values += values[rows % self.step == 0].tolist()
+        """Take in the values of some rows, given by their numbers; what is no finite number cannot be drawn."""
+        import numpy as np
+
+        chosen = values[rows % self.step == 0]
+        self.values += chosen[np.isfinite(chosen.astype(np.float64))].tolist()
 
 
 def thinning(rows: int) -> int:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from konomi.dedup import Dedup
 from konomi.engine import Engine
-from konomi.faults import Fault, did_you_mean
+from konomi.faults import Fault, Faults, did_you_mean
 from konomi.fields import UNKNOWN, choice, choices
 from konomi.filter import Filter
 from konomi.job import Job
@@ -34,8 +34,8 @@ class Curate:
 
     Every filter sees what the ones before it kept; its scores become columns (`repetition_duplicate_lines`). Rows and
     scores are kept shard by shard beside the artifacts, so that another limit reads them again, and a run that was
-    killed goes on from the last whole shard. Rows that
-    are no plain text (conversations, pairs) are judged by their texts joined, and are never rewritten. The held-out
+    killed goes on from the last file that was read and the last shard that was judged. Rows that are
+    no plain text (conversations, pairs) are judged by their texts joined, and are never rewritten. The held-out
     rows are chosen by a hash after deduplication, so that near-duplicates do not stand on both sides.
 
     `data/` holds the user's columns, the scores, `source_row` (the row's number in the source) and `cluster_size` (how
@@ -88,7 +88,7 @@ class Curate:
             yield Fault("test_rows", f"{self.test_rows} is no number of rows", "test_rows=1000")
         if self.test_share and self.test_rows:
             yield Fault("test_rows", "test_share is given as well", "give one of the two")
-        if self.index and not hasattr(self.dedup, "index"):
+        if self.index and not any(hasattr(part, "index") for _, part in _parts(self.dedup, "dedup")):
             yield Fault("index", "this deduplicator keeps no index", "dedup=minhash and dedup=exact keep one")
         if self.index_names and not self.index:
             yield Fault("index_names", "no index is kept", "index=true keeps one")
@@ -116,26 +116,49 @@ class Curate:
                 if name not in judges:
                     what = f"rewrites texts, and rows of the format {format_} are only judged, never rewritten"
                     yield Fault(f"filter.{name}", what, f"leave it out: 'filter=[{','.join(judges)}]'")
+            for where, part in [*_parts(self.before, "before"), *_parts(self.dedup, "dedup")]:
+                if getattr(part, "cuts", False):
+                    what = f"cuts texts, and rows of the format {format_} are only judged, never rewritten"
+                    yield Fault(where, what, "dedup=minhash and dedup=exact drop whole rows")
 
     def _check_columns(self) -> Iterator[Fault]:
         """Look up the columns that options name, where the source knows its own beforehand."""
         known = self.source.columns_known() if hasattr(self.source, "columns_known") else None
         if known is None:
             return
-        if self.test_by and self.test_by not in known:
-            yield Fault("test_by", f"the source has no column {self.test_by}", did_you_mean(self.test_by, known))
+        for option in ("test_by", "index_names"):
+            if (column := getattr(self, option)) and column not in known:
+                yield Fault(option, f"the source has no column {column}", did_you_mean(column, known))
         for name, filter_ in self.filter.items():
-            for column in getattr(filter_, "columns", ()):
+            for column in getattr(filter_, "reads", ()):
                 if column not in known:
                     hint = did_you_mean(column, known)
                     yield Fault(f"filter.{name}", f"judges the column {column}, which the source does not have", hint)
-        if self.index_names and self.index_names not in known:
-            hint = did_you_mean(self.index_names, known)
-            yield Fault("index_names", f"the source has no column {self.index_names}", hint)
-        keep_by = getattr(self.dedup, "keep_by", "")
-        if keep_by and keep_by not in known and not any(keep_by.startswith(f"{name}_") for name in self.filter):
-            hint = did_you_mean(keep_by, known)
-            yield Fault("dedup.keep_by", f"neither the source nor a filter has a column {keep_by}", hint)
+        for where, part in _parts(self.before, "before"):
+            for option, column in _named(part):
+                if column not in known:
+                    what = f"the source has no column {column}; scores are there after the filters"
+                    yield Fault(f"{where}.{option}", what, did_you_mean(column, known))
+        for where, part in _parts(self.dedup, "dedup"):
+            for option, column in _named(part):
+                if column not in known and not any(column.startswith(f"{name}_") for name in self.filter):
+                    what = f"neither the source nor a filter has a column {column}"
+                    yield Fault(f"{where}.{option}", what, did_you_mean(column, known))
+
+    def advice(self) -> Iterable[str]:
+        """Tell of columns that will be replaced."""
+        known = self.source.columns_known() if hasattr(self.source, "columns_known") else None
+        own = ["source_row", "cluster_size", *(["language"] if self.language else [])]
+        if taken := [name for name in own if name in (known or ())]:
+            names = ", ".join(taken)
+            yield f"this stage's {names} will replace the source's; keep one as source.columns.NEW_NAME={taken[0]}"
+
+    def depends(self) -> Mapping[str, Any]:
+        """Return the names of the source's files, where they are kept."""
+        kept = self.layout is Layout.source or self.write is Write.selection
+        if not kept or not hasattr(self.source, "parts"):
+            return {}
+        return {"names": [getattr(part, "name", "") for part in self.source.parts()]}
 
     def run(self, job: Job) -> None:
         from konomi.stage import _curate_report, _looking
@@ -146,6 +169,10 @@ class Curate:
         from konomi.stage._shelves import Shelves
         from konomi.stage._tally import BEFORE, DEDUP, steps
 
+        # the source may say its format only now
+        Faults.check(replace(fault, where=f"{job.name}.{fault.where}") for fault in self._check_format())
+        for scratch in job.work.parent.glob("*/scratch"):  # of attempts that were killed
+            shutil.rmtree(scratch, ignore_errors=True)
         job.out.mkdir(parents=True, exist_ok=True)
         drop = self.on_error is OnError["drop"]
         shelves = Shelves(job, self.source, drop_unreadable=drop)
@@ -176,7 +203,7 @@ class Curate:
         seconds = [round(later - earlier, 2) for earlier, later in pairwise(clock)]
         job.figures(
             **_curate_report.figures(documents.tally, names, written, unread(pieces)),
-            summary=f"{documents.tally.documents} → {sum(written.splits.values())} documents",
+            summary=_curate_report.summary(documents.tally, written, unread(pieces)),
             seconds=dict(zip(("read", "filter", "dedup", "write"), seconds, strict=True)),
         )
         for left_over in ("scratch", "shelves"):
@@ -195,3 +222,16 @@ class Curate:
         from konomi.dedup.none import NoDedup
 
         return not isinstance(self.before, NoDedup)
+
+
+def _parts(dedup: Dedup, where: str) -> list[tuple[str, Dedup]]:
+    """Return a deduplicator, or the steps of a chain, each with its place."""
+    steps = getattr(dedup, "steps", None)
+    if not steps:
+        return [(where, dedup)]
+    return [part for name, step in steps.items() for part in _parts(step, f"{where}.steps.{name}")]
+
+
+def _named(dedup: Dedup) -> list[tuple[str, str]]:
+    """Return the options of a deduplicator that name a column, with the column."""
+    return [(option, column) for option in ("keep_by", "within") if (column := getattr(dedup, option, ""))]

@@ -184,7 +184,7 @@ def delete(
                     yield item, "a run or a name has come to refer to it"
                     continue
                 aside = store.set_aside(item.path)
-                if item.kind == SHELF and _mark(store) != mark and shelf.references(aside) & stay():
+                if item.kind == SHELF and shelf.references(aside) & stay():
                     store.put_back(aside, item.path)  # a run took it between the two looks
                     yield item, "a run has come to refer to it"
                     continue

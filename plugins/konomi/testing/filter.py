@@ -63,7 +63,7 @@ class FilterSuite:
         return made
 
     def judge(self, filter_: Filter, texts: list[str]) -> Verdicts:
-        """Call the filter; override it where the filter names `columns`, to hand it some."""
+        """Call the filter; override it where the filter `reads` further columns, to hand it some."""
         return filter_(texts)
 
     def test_gives_a_verdict_on_every_text(self) -> None:
