@@ -88,7 +88,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     folder = root / "仕事 場"
     folder.mkdir()
     place = Place(folder, python)
-    where = subprocess.run([str(python), "-c", "import konomi; print(konomi.__file__)"], capture_output=True, text=True)
+    asked = [str(python), "-E", "-c", "import konomi; print(konomi.__file__)"]
+    where = subprocess.run(asked, capture_output=True, text=True)
     assert where.stdout.startswith(str(site)), "konomi must come from its wheel"
     return place
 
