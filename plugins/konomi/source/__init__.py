@@ -56,6 +56,8 @@ class Source(Protocol):
 
     `parts() -> Sequence[Rows]`, where a source has it, gives the rows of `load()` in independent pieces: joined in
     order they are the same rows. Each can be pickled, so that another process reads it. Raises what `load()` raises.
+    `names() -> Sequence[str]` gives the names of their files at plan time where `depends()` has only what these hold:
+    they count where names are kept.
     """
 
     def format(self) -> str:

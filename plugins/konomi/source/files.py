@@ -110,6 +110,13 @@ class Files:
         files, layout = self._opened()
         return self._rows(files, layout)
 
+    def names(self) -> Sequence[str]:
+        """Return the names that `parts()` gives its files; no file is opened."""
+        from konomi.source._paths import relative_names
+
+        files = [] if self.limit else self._files()
+        return relative_names([file.path for file in files]) if files else []
+
     def parts(self) -> Sequence[Rows]:
         """Return a part for each file, several for a large Parquet file; all in one where `limit` counts over them."""
         from konomi.source._paths import relative_names

@@ -117,6 +117,13 @@ class Warc:
         files = self._files()
         return Rows(partial(self._read, files), name=files[0].path.name if len(files) == 1 else "")
 
+    def names(self) -> Sequence[str]:
+        """Return the names that `parts()` gives its files; no file is opened."""
+        from konomi.source._paths import relative_names
+
+        files = [] if self.limit else self._found()[0]
+        return relative_names([file.path for file in files]) if files else []
+
     def parts(self) -> Sequence[Rows]:
         """Return a part for each file; all in one where `limit` counts over the files."""
         from konomi.source._paths import relative_names

@@ -154,11 +154,9 @@ class Curate:
             yield f"this stage's {names} will replace the source's; keep one as source.columns.NEW_NAME={taken[0]}"
 
     def depends(self) -> Mapping[str, Any]:
-        """Return the names of the source's files, where they are kept."""
+        """Return the names of the source's files, where they are kept and its own key has only what they hold."""
         kept = self.layout is Layout.source or self.write is Write.selection
-        if not kept or not hasattr(self.source, "parts"):
-            return {}
-        return {"names": [getattr(part, "name", "") for part in self.source.parts()]}
+        return {"names": list(self.source.names())} if kept and hasattr(self.source, "names") else {}
 
     def run(self, job: Job) -> None:
         from konomi.stage import _curate_report, _looking
