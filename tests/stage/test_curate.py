@@ -64,7 +64,7 @@ def curate(source, **options):
     options.setdefault("filter", {"normalize": Normalize(), "repetition": Repetition(), "length": Length()})
     options.setdefault("dedup", MinHash())
     options.setdefault("before", NoDedup())
-    options.setdefault("engine", LocalEngine())
+    options.setdefault("engine", LocalEngine(workers=1))
     return Curate(source=source, **options)
 
 
