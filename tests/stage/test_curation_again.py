@@ -106,6 +106,7 @@ class TestShards:
         assert whole.rows() == cut.rows() and whole.rows("test") == cut.rows("test")
         assert whole.job.results["dropped"] == cut.job.results["dropped"]
 
+    @pytest.mark.slow
     def test_several_processes_leave_the_same_bytes(self, desk, tmp_path, small_shards):
         rows = documents(30) + repeated(5)
         found = []
