@@ -47,9 +47,9 @@ class Desk:
         registry.load()
         return Curate(**options)
 
-    def run(self, stage, name="one"):
+    def run(self, stage, name="one", **options):
         objects = self.folder / "store" / "objects" / name
-        job = Job(name, "test", name, objects, self.folder / "work" / name, quiet=True)
+        job = Job(name, "test", name, objects, self.folder / "work" / name, quiet=True, **options)
         job.shelves = self.folder / "store" / "shelves"
         job.out.mkdir(parents=True)
         stage.run(job)

@@ -26,6 +26,8 @@ from konomi.stage._tally import Lowest, Scores, thinning
 from konomi.stage.curate import Curate
 from konomi.store import Artifact
 
+from .curating import documents
+
 
 @dataclass(frozen=True)
 class Given:
@@ -49,15 +51,6 @@ def given(rows, of="text", batch=None):
     table = pa.Table.from_pylist(rows)
     size = batch or max(len(rows), 1)
     return Given(tuple(table.slice(start, size) for start in range(0, len(rows), size)), of)
-
-
-def documents(count, seed=0, **columns):
-    draw = random.Random(seed)
-    rows = []
-    for number in range(count):
-        words = ["".join(draw.choices("abcdefghijklmnop", k=draw.randint(3, 8))) for _ in range(40)]
-        rows.append({"id": f"d{number}", "text": " ".join(words), **columns})
-    return rows
 
 
 def curate(source, **options):

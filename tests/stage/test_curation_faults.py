@@ -198,3 +198,10 @@ def test_a_selection_can_be_tried_by_a_smoke_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in documents(20)), encoding="utf-8")
     assert main(["plan", "export", "--smoke", "source=files", "source.path=a.jsonl"]) == 0
+
+
+def test_a_smoke_run_goes_past_a_file_without_rows(desk):
+    pq.write_table(pq.read_table(desk.file("a.parquet", documents(1))).slice(1), desk.folder / "texts" / "a.parquet")
+    desk.file("b.parquet", documents(5))
+    made = desk.run(desk.curate(filter={}), smoke=True)
+    assert made.job.results["documents"] == 5

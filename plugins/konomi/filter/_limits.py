@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -33,17 +34,18 @@ class Limit:
         return self.label or re.sub(r"(\d) ", r"\1-", self.score.replace("_", " "))
 
 
-class ByLimits:
+class ByLimits(ABC):
     """Base of a filter that defines `annotate(texts)` and `limits()`; decisions and `__call__` follow from them."""
 
     rewrites: ClassVar[bool] = False
 
+    @abstractmethod
     def annotate(self, texts: pa.Array) -> Annotation:
-        raise NotImplementedError
+        """Return what is found in n texts: see `konomi.filter.Annotator`."""
 
+    @abstractmethod
     def limits(self) -> Sequence[Limit]:
         """Return the limits in order: the first that is broken names the reason."""
-        raise NotImplementedError
 
     def thresholds(self) -> dict[str, float]:
         """Return the limit of each score that has one."""

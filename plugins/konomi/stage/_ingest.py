@@ -32,8 +32,8 @@ JUDGED = "__judged__"
 ROW, BYTES, HASH = "__row__", "__bytes__", "__hash__"
 INTERNAL = (JUDGED, ROW, BYTES, HASH)
 
-SMOKE_TABLES, SMOKE_PIECES = 3, 1
-"""Batches of rows that a smoke run takes, and of how many pieces."""
+SMOKE_TABLES = 3
+"""Batches of rows that a smoke run takes, of the first piece that has a row."""
 SHARD_BYTES = 32 << 20
 SHARD_ROWS = 100_000
 """Most text and most rows of a shard: what a worker holds at once."""
@@ -105,9 +105,9 @@ def ingest(job: Job, source: Source, shelf: Shelf, drop_unreadable: bool, engine
         Reading(rows, number, shelf, source.format(), drop_unreadable, job.smoke, job.name)
         for number, rows in enumerate(loaded)
     ]
-    tasks = tasks[:SMOKE_PIECES] if job.smoke else tasks
+    tasks = _tried(tasks) if job.smoke else tasks
     missing = [task for task in tasks if not _has_all(shelf, task.record)]
-    many = hasattr(source, "parts") and len(missing) > 1 and not job.smoke
+    many = hasattr(source, "parts") and len(missing) > 1
     made = engine.map(read_piece, missing) if many else map(read_piece, missing)
     for _ in job.progress(made, total=len(missing), unit="piece"):
         pass
@@ -117,6 +117,15 @@ def ingest(job: Job, source: Source, shelf: Shelf, drop_unreadable: bool, engine
         left_out = f" (it left out {unread} that it could not read)" if unread else ""
         raise KonomiError(f"{job.name}: the source {source} gave no rows{left_out}")
     return pieces
+
+
+def _tried(tasks: list[Reading]) -> list[Reading]:
+    """Read pieces up to the first that has a row, and return these: a smoke run needs no more."""
+    for number, task in enumerate(tasks, 1):
+        read_piece(task)
+        if task.piece().rows:
+            return tasks[:number]
+    return tasks
 
 
 def _has_all(shelf: Shelf, record: str) -> bool:
