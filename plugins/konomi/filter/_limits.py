@@ -35,7 +35,7 @@ class Limit:
 
 
 class ByLimits(ABC):
-    """Base of a filter that defines `annotate(texts)` and `limits()`; decisions and `__call__` follow from them."""
+    """Base of a filter that defines `annotate(texts)` and, as a rule, `limits()`; decisions and `__call__` follow."""
 
     rewrites: ClassVar[bool] = False
 
@@ -43,9 +43,9 @@ class ByLimits(ABC):
     def annotate(self, texts: pa.Array) -> Annotation:
         """Return what is found in n texts: see `konomi.filter.Annotator`."""
 
-    @abstractmethod
     def limits(self) -> Sequence[Limit]:
-        """Return the limits in order: the first that is broken names the reason."""
+        """Return the limits in order: the first that is broken names the reason; none where it decides otherwise."""
+        return ()
 
     def thresholds(self) -> dict[str, float]:
         """Return the limit of each score that has one."""
